@@ -1,0 +1,132 @@
+package sitedb
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"mainstay/lib/fault"
+	"mainstay/lib/sqldb"
+)
+
+func open(t *testing.T) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "site.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func TestOnlyTheNewestTermWrites(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	first, err := db.TakeTerm(t.Context(), "one", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := db.TakeTerm(t.Context(), "two", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(*Tx) error { return nil }
+	if err := db.Fence(first).Write(t.Context(), nothing); !fault.Is(err, fault.Stale) {
+		t.Errorf("replaced server wrote: %v", err)
+	}
+	if err := db.Fence(second).Write(t.Context(), nothing); err != nil {
+		t.Errorf("active server cannot write: %v", err)
+	}
+}
+
+func TestFailedTransactionLeavesNothing(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	insert := sqldb.Define[struct {
+		Name string `db:"name"`
+	}, sqldb.None]("insert", `INSERT INTO change_counter (name, value) VALUES (@name, 1)`)
+	count := sqldb.Define[sqldb.None, struct {
+		N int64 `db:"n"`
+	}]("count", `SELECT count(*) AS n FROM change_counter`)
+	rows := func() int64 {
+		var n int64
+		err := db.Read(t.Context(), func(tx *Tx) error {
+			row, _, err := count.One(t.Context(), tx, sqldb.None{})
+			n = row.N
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := rows()
+	type in = struct {
+		Name string `db:"name"`
+	}
+	err := db.Write(t.Context(), func(tx *Tx) error {
+		if _, err := insert.Exec(t.Context(), tx, in{"x"}); err != nil {
+			return err
+		}
+		return fault.New(fault.Conflict, "changed my mind")
+	})
+	if !fault.Is(err, fault.Conflict) || rows() != before {
+		t.Errorf("rows %d → %d, error %v", before, rows(), err)
+	}
+	err = db.Read(t.Context(), func(tx *Tx) error {
+		_, err := insert.Exec(t.Context(), tx, in{"y"})
+		return err
+	})
+	if err == nil || rows() != before {
+		t.Errorf("a reading transaction wrote")
+	}
+	if err := db.Write(t.Context(), func(tx *Tx) error {
+		_, err := insert.Exec(t.Context(), tx, in{"z"})
+		return err
+	}); err != nil || rows() != before+1 {
+		t.Errorf("writing after a failure: %v", err)
+	}
+}
+
+func TestSubscribersHearOfCommitsOnly(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	heard := db.Subscribe(ctx, "inbox")
+	db.Write(ctx, func(tx *Tx) error {
+		tx.Announce("inbox")
+		return fault.New(fault.Conflict, "no")
+	})
+	select {
+	case <-heard:
+		t.Fatal("heard of a transaction that failed")
+	default:
+	}
+	if err := db.Write(ctx, func(tx *Tx) error { tx.Announce("inbox"); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	<-heard
+}
+
+func TestSnapshotIsWhole(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	if _, err := db.TakeTerm(t.Context(), "one", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "copy.db")
+	if err := db.Snapshot(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	term, err := again.TakeTerm(t.Context(), "two", time.Now())
+	if err != nil || term.Number != 2 {
+		t.Errorf("term after the copy is %d (%v), want 2", term.Number, err)
+	}
+}
