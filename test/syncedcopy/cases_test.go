@@ -47,15 +47,19 @@ func (d disk) write(name, content string) {
 // writeAt changes a part of a file without a sync.
 func (d disk) writeAt(name, content string, offset int64) {
 	d.t.Helper()
-	_, err := d.open(name, os.O_RDWR|os.O_CREATE).WriteAt([]byte(content), offset)
+	f := d.open(name, os.O_RDWR|os.O_CREATE)
+	_, err := f.WriteAt([]byte(content), offset)
 	d.must(err)
+	d.must(f.Close())
 }
 
 // sync makes a file or folder durable.
 func (d disk) sync(names ...string) {
 	d.t.Helper()
 	for _, name := range names {
-		d.must(d.open(name, os.O_RDONLY).Sync())
+		f := d.open(name, os.O_RDONLY)
+		d.must(f.Sync())
+		d.must(f.Close())
 	}
 }
 

@@ -138,6 +138,8 @@ func (c *content) judge(t *testing.T, got []byte) (fromNew, fromOld int) {
 		end := min(start+4096, len(got))
 		part, before, after := got[start:end], at(c.durable, start, end), at(c.present, start, end)
 		switch {
+		case end > len(c.present) && !bytes.Equal(part, before):
+			t.Fatalf("the page at %d was cut off; the torn file has the length and not the content", start)
 		case bytes.Equal(before, after):
 			if !bytes.Equal(part, before) {
 				t.Fatalf("the page at %d did not change and is different in the torn copy", start)
