@@ -215,6 +215,10 @@ generate: console/node_modules/.package-lock.json ## Write generated code and li
 	$(NPM) --prefix console run generate --if-present
 	$(GO) test -run TestDependencies -update .
 
+.PHONY: version
+version: ## Print the version and the time of this build
+	@echo '$(VERSION) $(BUILT_AT)'
+
 .PHONY: clean
 clean: ## Remove what was built; ./var, the site of 'make run', stays
 	rm -rf bin dist console/dist console/node_modules

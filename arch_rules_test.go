@@ -291,8 +291,7 @@ func (tree *sourceTree) forbiddenIn(file *sourceFile, mayStart bool) []breach {
 	}
 	timeName, synctestName := importName(file.syntax, "time"), importName(file.syntax, "testing/synctest")
 
-	var visit func(ast.Node) bool
-	visit = func(node ast.Node) bool {
+	ast.Inspect(file.syntax, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.GoStmt:
 			if !mayStart {
@@ -312,8 +311,7 @@ func (tree *sourceTree) forbiddenIn(file *sourceFile, mayStart bool) []breach {
 			}
 		}
 		return true
-	}
-	ast.Inspect(file.syntax, visit)
+	})
 	return found
 }
 
