@@ -35,6 +35,7 @@ type Statement[In, Out any] struct {
 	fields [][]int // per parameter, the index path of its field in In
 	err    error   // a defect in the definition, found when it was made
 	many   manyRows
+	texts  sync.Map // number of rows → text of a statement of many rows
 }
 
 type manyRows struct{ head, row, tail string }
@@ -50,7 +51,12 @@ func Define[In, Out any](name, text string) *Statement[In, Out] {
 // DefineMany makes a statement that inserts many rows at once: the text holds
 // one group of values in double brackets, [[(@a, @b)]], repeated per row.
 func DefineMany[In any](name, text string) *Statement[In, None] {
-	s := &Statement[In, None]{name: name}
+	return DefineManyOut[In, None](name, text)
+}
+
+// DefineManyOut is DefineMany for a statement that returns rows (see AllMany).
+func DefineManyOut[In, Out any](name, text string) *Statement[In, Out] {
+	s := &Statement[In, Out]{name: name}
 	head, rest, ok := strings.Cut(text, "[[")
 	row, tail, ok2 := strings.Cut(rest, "]]")
 	if !ok || !ok2 {
@@ -59,6 +65,9 @@ func DefineMany[In any](name, text string) *Statement[In, None] {
 	}
 	s.many = manyRows{head, row, tail}
 	_, s.fields, s.err = bind(reflect.TypeFor[In](), row, 0)
+	if s.err == nil && len(s.fields) == 0 {
+		s.err = errors.New("the [[(…)]] group has no parameter")
+	}
 	return s
 }
 
@@ -73,7 +82,7 @@ func (s *Statement[In, Out]) Check(ctx context.Context, p Preparer) error {
 	}
 	text := s.text
 	if s.many.row != "" {
-		text, _, _ = s.manyText(2)
+		text = s.manyText(2)
 	}
 	stmt, err := p.PrepareContext(ctx, text)
 	if err != nil {
@@ -99,58 +108,87 @@ func (s *Statement[In, Out]) Exec(ctx context.Context, session Session, in In) (
 	return n, nil
 }
 
+// maxParameters is what both engines take in one statement.
+const maxParameters = 900
+
 // ExecMany runs a statement of DefineMany over all rows, as many per statement
 // as the engines' limit of parameters allows.
 func (s *Statement[In, Out]) ExecMany(ctx context.Context, session Session, rows []In) error {
+	return s.eachChunk(ctx, session, rows, func(stmt *sql.Stmt, args []any) error {
+		_, err := stmt.ExecContext(ctx, args...)
+		return err
+	})
+}
+
+// AllMany runs a statement of DefineManyOut over all rows and returns all rows
+// of its results.
+func (s *Statement[In, Out]) AllMany(ctx context.Context, session Session, rows []In) ([]Out, error) {
+	out := []Out{}
+	err := s.eachChunk(ctx, session, rows, func(stmt *sql.Stmt, args []any) error {
+		found, err := stmt.QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		return scan(found, func(row Out) error {
+			out = append(out, row)
+			return nil
+		})
+	})
+	return out, err
+}
+
+// eachChunk runs f over the rows in powers of two, so that few texts need to
+// be prepared.
+func (s *Statement[In, Out]) eachChunk(ctx context.Context, session Session, rows []In, f func(*sql.Stmt, []any) error) error {
 	if s.err != nil {
 		return s.fail(s.err)
 	}
-	const maxParameters = 900
-	perStatement := max(1, maxParameters/max(1, len(s.fields)))
+	n := 1
+	for n*2*len(s.fields) <= maxParameters {
+		n *= 2
+	}
+	args := make([]any, 0, min(n, len(rows))*len(s.fields))
 	for len(rows) > 0 {
-		n := min(perStatement, len(rows))
-		if err := s.execRows(ctx, session, rows[:n]); err != nil {
-			return err
+		for n > len(rows) {
+			n /= 2
+		}
+		stmt, err := session.Prepared(ctx, s.manyText(n))
+		if err != nil {
+			return s.fail(err)
+		}
+		args = args[:0]
+		for i := range rows[:n] {
+			in := reflect.ValueOf(&rows[i]).Elem()
+			for _, path := range s.fields {
+				args = append(args, in.FieldByIndex(path).Interface())
+			}
+		}
+		if err := f(stmt, args); err != nil {
+			return s.fail(err)
 		}
 		rows = rows[n:]
 	}
 	return nil
 }
 
-func (s *Statement[In, Out]) execRows(ctx context.Context, session Session, rows []In) error {
-	text, _, err := s.manyText(len(rows))
-	if err != nil {
-		return s.fail(err)
+func (s *Statement[In, Out]) manyText(rows int) string {
+	if text, ok := s.texts.Load(rows); ok {
+		return text.(string)
 	}
-	stmt, err := session.Prepared(ctx, text)
-	if err != nil {
-		return s.fail(err)
-	}
-	args := make([]any, 0, len(rows)*len(s.fields))
-	for _, row := range rows {
-		args = append(args, s.args(reflect.ValueOf(row))...)
-	}
-	if _, err := stmt.ExecContext(ctx, args...); err != nil {
-		return s.fail(err)
-	}
-	return nil
-}
-
-func (s *Statement[In, Out]) manyText(rows int) (string, int, error) {
 	var b strings.Builder
 	b.WriteString(s.many.head)
 	for i := range rows {
-		row, fields, err := bind(reflect.TypeFor[In](), s.many.row, i*len(s.fields))
-		if err != nil {
-			return "", len(fields), err
-		}
+		// The row was bound when the statement was made, so this cannot fail.
+		row, _, _ := bind(reflect.TypeFor[In](), s.many.row, i*len(s.fields))
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString(row)
 	}
 	b.WriteString(s.many.tail)
-	return b.String(), rows, nil
+	s.texts.Store(rows, b.String())
+	return b.String()
 }
 
 // All runs the statement and returns all rows.

@@ -203,7 +203,8 @@ func kindOf(err error) error {
 		return err
 	case errors.As(err, &engine):
 		switch engine.Code() & 0xff {
-		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY,
+			sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT:
 			return fault.Wrap(fault.Unavailable, err, "the site database cannot be written at the moment")
 		case sqlite3.SQLITE_CONSTRAINT:
 			return fault.Wrap(fault.Conflict, err, "the change contradicts what the site database holds")
@@ -238,6 +239,35 @@ func (t *Tx) Prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 // the API. Values go in as parameters, never as text.
 func (t *Tx) Query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
 	return t.conn.QueryContext(ctx, text, args...)
+}
+
+// Try runs f in a part of the transaction that is undone when f fails, while
+// the transaction goes on. An error of the engine has its kind already: after
+// one that is Unavailable the transaction cannot go on and must be given up.
+func (t *Tx) Try(ctx context.Context, f func() error) error {
+	if err := t.savepoint(ctx, "SAVEPOINT part"); err != nil {
+		return err
+	}
+	topics := len(t.topics)
+	// The end is not given up half-way.
+	end := context.WithoutCancel(ctx)
+	if err := f(); err != nil {
+		t.topics = t.topics[:topics]
+		undone := errors.Join(t.savepoint(end, "ROLLBACK TO SAVEPOINT part"), t.savepoint(end, "RELEASE SAVEPOINT part"))
+		if undone != nil { // the engine has given up the whole transaction
+			return fault.Wrap(fault.Unavailable, errors.Join(err, undone), "the site database cannot be written at the moment")
+		}
+		return kindOf(err)
+	}
+	return t.savepoint(end, "RELEASE SAVEPOINT part")
+}
+
+func (t *Tx) savepoint(ctx context.Context, text string) error {
+	stmt, err := t.Prepared(ctx, text)
+	if err == nil {
+		_, err = stmt.ExecContext(ctx)
+	}
+	return kindOf(err)
 }
 
 // Announce tells subscribers of the topics once the transaction is committed.

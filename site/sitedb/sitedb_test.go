@@ -2,6 +2,7 @@ package sitedb
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -128,5 +129,55 @@ func TestSnapshotIsWhole(t *testing.T) {
 	term, err := again.TakeTerm(t.Context(), "two", time.Now())
 	if err != nil || term.Number != 2 {
 		t.Errorf("term after the copy is %d (%v), want 2", term.Number, err)
+	}
+}
+
+func TestTryUndoesOnePartOnly(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	type in = struct {
+		Name string `db:"name"`
+	}
+	insert := sqldb.Define[in, sqldb.None]("insert", `INSERT INTO change_counter (name, value) VALUES (@name, 1)`)
+	names := sqldb.Define[sqldb.None, in]("names", `SELECT name FROM change_counter WHERE value = 1 ORDER BY name`)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lost := db.Subscribe(ctx, "lost")
+	err := db.Write(ctx, func(tx *Tx) error {
+		put := func(name string, then error) error {
+			return tx.Try(ctx, func() error {
+				_, err := insert.Exec(ctx, tx, in{name})
+				tx.Announce(map[bool]string{true: "kept", false: "lost"}[then == nil])
+				return errors.Join(err, then)
+			})
+		}
+		if err := put("a", nil); err != nil {
+			return err
+		}
+		if err := put("b", fault.InvalidField("x", "no")); !fault.Is(err, fault.Invalid) {
+			t.Errorf("error of the part is %v", err)
+		}
+		if err := put("a", nil); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a broken constraint is %v, want a conflict", err)
+		}
+		return put("c", nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Read(ctx, func(tx *Tx) error {
+		rows, err := names.All(ctx, tx, sqldb.None{})
+		if len(rows) != 2 || rows[0].Name != "a" || rows[1].Name != "c" {
+			t.Errorf("rows %v, want a and c", rows)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-lost:
+		t.Error("heard of a part that was undone")
+	default:
 	}
 }

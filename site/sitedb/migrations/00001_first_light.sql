@@ -96,6 +96,7 @@ CREATE TABLE registration_token (
 -- device
 CREATE TABLE registration (
     key_fingerprint TEXT   PRIMARY KEY,
+    kind            TEXT   NOT NULL,
     request         ${BYTES} NOT NULL,
     source          TEXT   NOT NULL,
     received_at     BIGINT NOT NULL,
@@ -174,17 +175,23 @@ CREATE TABLE inbox_said (
     device       TEXT   NOT NULL,
     incarnation  TEXT   NOT NULL,
     acknowledged BIGINT NOT NULL,
+    -- The running incarnation that was the newest when this was last written;
+    -- empty when that must be looked at again.
+    running      TEXT   NOT NULL,
     updated_at   BIGINT NOT NULL,
     PRIMARY KEY (device, incarnation)
-);
+) ${ROWLESS};
 -- Incarnations that ran, in the order in which they came; seq grows.
+-- conflict_at: when one that was not the newest any more spoke again.
 CREATE TABLE inbox_running (
     device      TEXT   NOT NULL,
     incarnation TEXT   NOT NULL,
     seq         BIGINT NOT NULL,
     first_at    BIGINT NOT NULL,
-    PRIMARY KEY (device, incarnation)
-);
+    conflict_at BIGINT,
+    PRIMARY KEY (device, incarnation),
+    CONSTRAINT inbox_running_has_one_order UNIQUE (device, seq)
+) ${ROWLESS};
 -- One row per group commit, so that even a group of repeats writes.
 CREATE TABLE inbox_group (
     id           ${ID},
@@ -198,7 +205,7 @@ CREATE TABLE inbox_processed (
     processed_through BIGINT NOT NULL,
     updated_at        BIGINT NOT NULL,
     PRIMARY KEY (device, incarnation)
-);
+) ${ROWLESS};
 CREATE INDEX inbox_processed_by_update ON inbox_processed (updated_at);
 CREATE TABLE dead_letter (
     id          ${ID},
@@ -255,8 +262,27 @@ CREATE TABLE inventory_item (
     row   ${JSON} NOT NULL,
     CONSTRAINT inventory_item_is_stored_once UNIQUE (class, hash)
 );
+-- A device's short number, because it stands in every fact, and what the client
+-- believes the site to have.
+CREATE TABLE inventory_device (
+    number     ${ID},
+    device     TEXT   NOT NULL CONSTRAINT inventory_device_is_unique UNIQUE,
+    hash       TEXT   NOT NULL,
+    time       BIGINT NOT NULL
+);
+-- The rows that a device has now, per class. counted: the class is part of the
+-- hash; it is not when the client could not read it for its last full report.
+CREATE TABLE inventory_class (
+    device  BIGINT NOT NULL,
+    class   TEXT   NOT NULL,
+    items   BIGINT NOT NULL,
+    hash    ${BYTES} NOT NULL,
+    counted BOOLEAN NOT NULL,
+    PRIMARY KEY (device, class)
+) ${ROWLESS};
+-- until 0: still so.
 CREATE TABLE inventory_fact (
-    device TEXT   NOT NULL,
+    device BIGINT NOT NULL,
     item   BIGINT NOT NULL REFERENCES inventory_item (id),
     since  BIGINT NOT NULL,
     until  BIGINT NOT NULL,
@@ -272,7 +298,7 @@ CREATE TABLE inventory_report (
     added        BIGINT NOT NULL,
     removed      BIGINT NOT NULL,
     errors       ${JSON} NOT NULL,
-    PRIMARY KEY (device, received_at)
+    PRIMARY KEY (device, time)
 );
 
 -- policy
