@@ -80,6 +80,10 @@ type RenewRequest struct {
 	// PublicKey is the new key, PKIX DER; it may be the old one.
 	PublicKey []byte `json:"public_key"`
 	Signature []byte `json:"signature"`
+	// CurrentSignature is made by the device's current key over the same
+	// bytes. It is needed when PublicKey is another key, because the site
+	// does not take a management point's word for who asked.
+	CurrentSignature []byte `json:"current_signature,omitempty"`
 }
 
 // Prefixes that keep a signature made for one purpose from serving another.
