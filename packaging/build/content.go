@@ -127,7 +127,7 @@ func contents(opts options, p product, arch string, made generated, clients []st
 	owned := func(source, destination, kind, group string, mode os.FileMode) *files.Content {
 		return &files.Content{
 			Source: source, Destination: destination, Type: kind,
-			FileInfo: &files.ContentFileInfo{Owner: "root", Group: group, Mode: mode, MTime: time.Unix(opts.mtime, 0).UTC()},
+			FileInfo: &files.ContentFileInfo{Owner: "root", Group: group, Mode: mode},
 		}
 	}
 	file := func(source, destination string, mode os.FileMode) *files.Content {
