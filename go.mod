@@ -70,3 +70,6 @@ tool (
 	github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
 	honnef.co/go/tools/cmd/staticcheck
 )
+
+// Packages of npm may bring Go files of their own; ./... must not find them.
+ignore ./console/node_modules
