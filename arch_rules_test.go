@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -75,6 +76,10 @@ var testModules = []string{
 	"pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal",
 	"github.com/google/go-cmp", "github.com/anishathalye/porcupine", "github.com/johannesboyne/gofakes3",
 }
+
+// undone are the words by which such notes are known, with the sign that
+// follows them.
+var undone = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b[:( ]`)
 
 // maxLines is the length above which a file is split.
 const maxLines = 600
@@ -269,7 +274,8 @@ func (tree *sourceTree) chain(from string, wanted func(folder string) bool) []st
 }
 
 // forbiddenBreaches finds what may stand in no file: goroutines without an
-// owner, sleeping, and code that runs before main.
+// owner, sleeping, panics, code that runs before main, and notes of work that
+// was left undone.
 func forbiddenBreaches(tree *sourceTree) []breach {
 	var found []breach
 	for _, pkg := range tree.sorted() {
@@ -277,25 +283,32 @@ func forbiddenBreaches(tree *sourceTree) []breach {
 			if ast.IsGenerated(file.syntax) {
 				continue
 			}
-			mayStart := file.isTest || forTests(pkg.folder) || within(pkg.folder, "lib/lifecycle")
-			found = append(found, tree.forbiddenIn(file, mayStart)...)
+			inTest := file.isTest || forTests(pkg.folder)
+			found = append(found, tree.forbiddenIn(file, inTest, within(pkg.folder, "lib/lifecycle"))...)
 		}
 	}
 	return found
 }
 
 // forbiddenIn is forbiddenBreaches for one file.
-func (tree *sourceTree) forbiddenIn(file *sourceFile, mayStart bool) []breach {
+func (tree *sourceTree) forbiddenIn(file *sourceFile, inTest, isLifecycle bool) []breach {
 	var found []breach
 	report := func(node ast.Node, what, why string) {
 		found = append(found, breach{tree.at(node.Pos()), what, why})
 	}
 	timeName, synctestName := importName(file.syntax, "time"), importName(file.syntax, "testing/synctest")
 
+	for _, group := range file.syntax.Comments {
+		for _, comment := range group.List {
+			if word := undone.FindString(comment.Text); word != "" {
+				report(comment, "has a note "+word, "what is left undone is an issue, where it can be found and planned; the code says what is")
+			}
+		}
+	}
 	ast.Inspect(file.syntax, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.GoStmt:
-			if !mayStart {
+			if !inTest && !isLifecycle {
 				report(node, "has a go statement", "every goroutine has an owner and a name: start it with lib/lifecycle, which turns panics into errors and records who stopped whom")
 			}
 		case *ast.FuncDecl:
@@ -305,6 +318,9 @@ func (tree *sourceTree) forbiddenIn(file *sourceFile, mayStart bool) []breach {
 		case *ast.CallExpr:
 			if isSelector(node.Fun, synctestName, "Test") {
 				return false // sleeping in a bubble of synctest takes no time and is how its clock moves
+			}
+			if name, ok := node.Fun.(*ast.Ident); ok && name.Name == "panic" && !inTest {
+				report(node, "panics", "one program carries every role of a machine, and a panic ends them all: return an error, which says what is wrong to somebody who can act")
 			}
 		case *ast.SelectorExpr:
 			if isSelector(node, timeName, "Sleep") {
