@@ -101,6 +101,8 @@ var (
 	putBody = sqldb.Define[bodyRow, sqldb.None]("policy.putBody",
 		`INSERT INTO policy_body (hash, kind, body, created_at) VALUES (@hash, @kind, @body, @created_at)
 		 ON CONFLICT (hash) DO NOTHING`)
+	forgetContent = sqldb.Define[sqldb.None, sqldb.None]("policy.forgetContent",
+		`UPDATE policy_device SET content = ''`)
 	nextChange = sqldb.Define[sqldb.None, struct {
 		Value int64 `db:"value"`
 	}]("policy.nextChange",
@@ -329,4 +331,13 @@ func (p *Compiler) sign(kind string, payload any) ([]byte, error) {
 func hashOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
+}
+
+// Reissue makes the next passes sign all policy anew, above every version that
+// clients may have seen: for a site that was restored.
+func Reissue(ctx context.Context, tx *sitedb.Tx, now time.Time) error {
+	if _, err := forgetContent.Exec(ctx, tx, sqldb.None{}); err != nil {
+		return err
+	}
+	return WantEveryone(ctx, tx, now)
 }

@@ -86,6 +86,16 @@ func OpenSecret(ctx context.Context, tx *sitedb.Tx, name string, identity age.Id
 	return data, nil
 }
 
+// SealedRoot is the root's private key as it is kept: sealed to the recovery
+// key alone.
+func SealedRoot(ctx context.Context, tx *sitedb.Tx) ([]byte, error) {
+	row, ok, err := newestSecret.One(ctx, tx, byName{secretRoot})
+	if err == nil && !ok {
+		err = fault.New(fault.NotFound, "the site has no root key")
+	}
+	return row.Sealed, err
+}
+
 func seal(data []byte, recipients []string) ([]byte, error) {
 	parsed := make([]age.Recipient, len(recipients))
 	for i, text := range recipients {

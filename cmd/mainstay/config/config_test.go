@@ -1,0 +1,72 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"mainstay/lib/fault"
+)
+
+func TestDefaultsAreTheDefaults(t *testing.T) {
+	t.Parallel()
+	documented, err := Parse("defaults.yaml", []byte(Defaults()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty, err := Parse("empty.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented.tree, documented.file, empty.tree, empty.file = nil, "", nil, ""
+	if documented != empty {
+		t.Errorf("documented defaults differ from those in force:\n%+v\n%+v", documented, empty)
+	}
+	for _, key := range keys() {
+		if !strings.Contains(Defaults(), key+":") {
+			t.Errorf("key %q is not documented", key)
+		}
+	}
+}
+
+func TestBadConfigurationsAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"unknown key":     {"data: /d\ncolour: red\n", []string{"c.yaml", "colour", "2", "known keys"}},
+		"twice":           {"data: /d\ndata: /e\n", []string{"c.yaml", "data"}},
+		"relative folder": {"\ndata: var\n", []string{"c.yaml:2", "data", `"var"`, "absolute"}},
+		"wrong type":      {"client_listen: [1]\n", []string{"c.yaml", "client_listen"}},
+		"no port":         {"client_listen: localhost\n", []string{"c.yaml:1", "client_listen", "localhost", ":8443"}},
+		"port too large":  {"admin_listen: :70000\n", []string{"admin_listen", "65535"}},
+		"same ports":      {"client_listen: :1\nadmin_listen: :1\n", []string{"c.yaml:2", "admin_listen", "client_listen"}},
+		"database":        {"database: mysql://x\n", []string{"database", "sqlite:"}},
+		"log level":       {"log_level: loud\n", []string{"log_level", "loud", "debug"}},
+		"not yaml":        {"data: {\n", []string{"c.yaml"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse("c.yaml", []byte(test.text))
+			if !fault.Is(err, fault.Invalid) {
+				t.Fatalf("accepted: %v", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error does not say %q:\n%s", want, err)
+				}
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(Defaults()))
+	f.Add([]byte("data: /d\nx: &a [*a]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("fuzz.yaml", data)
+		if err == nil && (c.Data == "" || c.Database == "") {
+			t.Errorf("accepted without data or database: %q", data)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package httpserve
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"mainstay/lib/fault"
+)
+
+func TestTakenPortNamesItsHolder(t *testing.T) {
+	t.Parallel()
+	first, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	_, err = Listen(t.Context(), first.Addr().String())
+	if !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("error does not name process %d: %v", os.Getpid(), err)
+	}
+}
+
+func TestServeEndsWithItsContextAndFinishesRequests(t *testing.T) {
+	t.Parallel()
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cancel() // the server is told to stop while it answers
+		io.WriteString(w, "whole")
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, l, handler, Options{Plain: true}) }()
+	response, err := http.Get("http://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); string(body) != "whole" {
+		t.Errorf("got %q, %v", body, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("server ended with %v", err)
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	t.Parallel()
+	l, err := Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounded := limit(l, 1)
+	defer bounded.Close()
+	for range 2 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	first, err := bounded.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan net.Conn)
+	go func() {
+		c, _ := bounded.Accept()
+		second <- c
+	}()
+	select {
+	case <-second:
+		t.Fatal("a second connection was accepted beside the first")
+	default:
+	}
+	first.Close()
+	if c := <-second; c == nil {
+		t.Error("the place of a closed connection was not given on")
+	}
+}
