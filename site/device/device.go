@@ -56,6 +56,11 @@ type byID struct {
 	ID string `db:"id"`
 }
 
+type retired struct {
+	ID         string `db:"id"`
+	ReplacedAt int64  `db:"replaced_at"`
+}
+
 var (
 	readDevice = sqldb.Define[byID, Device]("device.read",
 		`SELECT `+deviceColumns+` FROM device WHERE id = @id`)
@@ -78,12 +83,9 @@ var (
 		`SELECT `+deviceColumns+` FROM device
 		 WHERE (product_uuid = @product_uuid AND product_uuid <> '') OR (machine_id = @machine_id AND machine_id <> '')
 		 ORDER BY registered_at DESC, id LIMIT 20`)
-	insertKey = sqldb.Define[struct {
-		KeyFingerprint string `db:"key_fingerprint"`
-		Device         string `db:"device"`
-		ReplacedAt     int64  `db:"replaced_at"`
-	}, sqldb.None]("device.insertKey",
-		`INSERT INTO device_key (key_fingerprint, device, replaced_at) VALUES (@key_fingerprint, @device, @replaced_at)
+	retireKey = sqldb.Define[retired, sqldb.None]("device.retireKey",
+		`INSERT INTO device_key (key_fingerprint, public_key, device, replaced_at)
+		 SELECT key_fingerprint, public_key, id, @replaced_at FROM device WHERE id = @id
 		 ON CONFLICT (key_fingerprint) DO UPDATE SET device = excluded.device, replaced_at = excluded.replaced_at`)
 	deleteKey = sqldb.Define[byKey, sqldb.None]("device.deleteKey",
 		`DELETE FROM device_key WHERE key_fingerprint = @key_fingerprint`)

@@ -55,10 +55,17 @@ var (
 		`UPDATE device SET policy_at = @time WHERE id = @id AND (policy_at IS NULL OR policy_at < @time)`)
 	setMessageAt = sqldb.Define[at, sqldb.None]("device.setMessageAt",
 		`UPDATE device SET message_at = @time WHERE id = @id AND (message_at IS NULL OR message_at < @time)`)
-	keyOf = sqldb.Define[byID, struct {
+	keysOf = sqldb.Define[retired, struct {
 		PublicKey []byte `db:"public_key"`
-	}]("device.keyOf", `SELECT public_key FROM device WHERE id = @id`)
+	}]("device.keysOf",
+		`SELECT public_key FROM device WHERE id = @id
+		 UNION ALL
+		 SELECT public_key FROM device_key WHERE device = @id AND replaced_at >= @replaced_at`)
 )
+
+// keyOverlap is how long an upload may wait in the inbox and still be checked
+// against the key that its sender had before.
+const keyOverlap = 24 * time.Hour
 
 // ProcessHeartbeat applies a heartbeat. wantFull tells that the site's
 // inventory is not what the client has reported last: something was lost on
@@ -146,15 +153,22 @@ func Touch(ctx context.Context, tx *sitedb.Tx, t Touched) error {
 	return nil
 }
 
-// KeyOf is the public key with which a device signs its uploads; NotFound for
+// KeysOf are the public keys with which a device signs its uploads: its own,
+// and those it had when uploads that may still wait were received. NotFound for
 // an unknown device.
-func KeyOf(ctx context.Context, tx *sitedb.Tx, device string) (*ecdsa.PublicKey, error) {
-	row, ok, err := keyOf.One(ctx, tx, byID{device})
+func KeysOf(ctx context.Context, tx *sitedb.Tx, device string, now time.Time) ([]*ecdsa.PublicKey, error) {
+	rows, err := keysOf.All(ctx, tx, retired{ID: device, ReplacedAt: sitedb.Micros(now.Add(-keyOverlap))})
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
+	if len(rows) == 0 {
 		return nil, fault.New(fault.NotFound, "the site has no device %s", device)
 	}
-	return mtls.ParsePublicKey(row.PublicKey)
+	keys := make([]*ecdsa.PublicKey, len(rows))
+	for i, row := range rows {
+		if keys[i], err = mtls.ParsePublicKey(row.PublicKey); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }

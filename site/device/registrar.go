@@ -251,11 +251,7 @@ func (g *Registrar) create(ctx context.Context, tx *sitedb.Tx, row *Registration
 
 func (g *Registrar) rekey(ctx context.Context, tx *sitedb.Tx, row *Registration, r request, d Device, by string, now time.Time) error {
 	if d.KeyFingerprint != r.fingerprint {
-		if _, err := insertKey.Exec(ctx, tx, struct {
-			KeyFingerprint string `db:"key_fingerprint"`
-			Device         string `db:"device"`
-			ReplacedAt     int64  `db:"replaced_at"`
-		}{d.KeyFingerprint, d.ID, sitedb.Micros(now)}); err != nil {
+		if _, err := retireKey.Exec(ctx, tx, retired{d.ID, sitedb.Micros(now)}); err != nil {
 			return err
 		}
 	}
@@ -322,11 +318,7 @@ func (g *Registrar) renew(ctx context.Context, tx *sitedb.Tx, row *Registration,
 		return err
 	}
 	if row.KeyFingerprint != d.KeyFingerprint {
-		if _, err := insertKey.Exec(ctx, tx, struct {
-			KeyFingerprint string `db:"key_fingerprint"`
-			Device         string `db:"device"`
-			ReplacedAt     int64  `db:"replaced_at"`
-		}{d.KeyFingerprint, d.ID, sitedb.Micros(now)}); err != nil {
+		if _, err := retireKey.Exec(ctx, tx, retired{d.ID, sitedb.Micros(now)}); err != nil {
 			return err
 		}
 	}

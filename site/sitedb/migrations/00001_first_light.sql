@@ -149,9 +149,11 @@ CREATE INDEX device_by_modified ON device (modified_at);
 -- Keys that devices had before; a client that shows one was replaced.
 CREATE TABLE device_key (
     key_fingerprint TEXT   PRIMARY KEY,
+    public_key      ${BYTES} NOT NULL,
     device          TEXT   NOT NULL,
     replaced_at     BIGINT NOT NULL
 );
+CREATE INDEX device_key_by_device ON device_key (device, replaced_at);
 -- Grows with every change that management points must know at once.
 CREATE TABLE change_counter (
     name  TEXT   PRIMARY KEY,
@@ -221,8 +223,11 @@ CREATE TABLE dead_letter (
     management_point TEXT NOT NULL,
     received_at BIGINT NOT NULL,
     died_at     BIGINT NOT NULL,
+    replay_wanted_at BIGINT,
+    replay_error TEXT  NOT NULL,
     replayed_at BIGINT
 );
+CREATE INDEX dead_letter_to_replay ON dead_letter (replay_wanted_at) WHERE replay_wanted_at IS NOT NULL;
 CREATE INDEX dead_letter_by_time ON dead_letter (died_at);
 
 -- status
