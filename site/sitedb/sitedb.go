@@ -41,6 +41,7 @@ type Config struct {
 
 // DB is the opened site database.
 type DB struct {
+	path           string
 	writer, reader *pool
 	events         hub
 }
@@ -57,7 +58,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	if err := private(c.Path); err != nil {
 		return nil, err
 	}
-	db := &DB{events: newHub()}
+	db := &DB{path: c.Path, events: newHub()}
 	var err error
 	if db.writer, err = openPool(ctx, c.Path, 1, "BEGIN IMMEDIATE", "_pragma=query_only(0)"); err != nil {
 		return nil, err

@@ -205,6 +205,10 @@ CREATE TABLE inbox_processed (
     device            TEXT   NOT NULL,
     incarnation       TEXT   NOT NULL,
     processed_through BIGINT NOT NULL,
+    -- What the client had acknowledged, and the messages above it: number and
+    -- first half of the identifier, 8 bytes each.
+    acknowledged      BIGINT NOT NULL,
+    recent            ${BYTES} NOT NULL,
     updated_at        BIGINT NOT NULL,
     PRIMARY KEY (device, incarnation)
 ) ${ROWLESS};
