@@ -117,8 +117,8 @@ var chassisTypes = [...]string{
 
 func chassisType(text string) string {
 	n, err := strconv.Atoi(text)
-	// The highest bit says that there is a lock.
-	if n &= 0x7f; err != nil || n < 1 || n > len(chassisTypes) || n == 2 {
+	// The highest bit says that there is a lock; 1 is "other", 2 "unknown".
+	if n &= 0x7f; err != nil || n < 3 || n > len(chassisTypes) {
 		return ""
 	}
 	return chassisTypes[n-1]

@@ -43,6 +43,10 @@ type Config struct {
 	kernel *kernel
 	// sources are what is run; tests replace them.
 	sources []source
+	// settle replaces how long Watch waits for quiet, and watching is called
+	// when it sees everything; both are for tests.
+	settle   time.Duration
+	watching func()
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -103,10 +103,12 @@ func (m machine) wants(folder, name string, wanted map[string]bool) {
 // addInstances adds a unit for each instance of a template that is pulled in.
 func (u *units) addInstances() {
 	for name := range u.wanted {
-		before, _, ok := strings.Cut(name, "@")
+		before, after, ok := strings.Cut(name, "@")
 		if template := u.byName[before+"@.service"]; ok && template != nil && u.byName[name] == nil {
 			instance := *template
 			instance.name = name
+			which := strings.TrimSuffix(after, ".service")
+			instance.description = strings.NewReplacer("%i", which, "%I", which).Replace(template.description)
 			u.byName[name] = &instance
 		}
 	}

@@ -124,7 +124,8 @@ func (m machine) operatingSystem() (wire.OS, error) {
 	if system.Caption == "" {
 		system.Caption = strings.TrimSpace(system.Name + " " + release["VERSION"])
 	}
-	if system.Codename == "" {
+	// Distributions that have no code names leave theirs empty.
+	if _, says := release["VERSION_CODENAME"]; !says {
 		if _, after, ok := strings.Cut(release["VERSION"], "("); ok {
 			system.Codename, _, _ = strings.Cut(after, ")")
 		}
