@@ -4,46 +4,64 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// scratchMachine runs a script of testdata as root in a copy of this machine
-// that keeps nothing: the disk is read through and every change goes to a
-// folder of the test. Packages of two builds are in /test/1 and /test/2 there.
-func scratchMachine(t *testing.T, script string) {
+// scratch is a copy of this machine that keeps nothing: the disk is read
+// through, and every change goes to a folder of the test.
+type scratch struct{ folder string }
+
+// newScratch makes such a copy. Its /test holds testdata and, in 1 and 2, the
+// packages of two builds. It skips the test where that cannot be.
+func newScratch(t *testing.T, build func(t *testing.T, build string) string, args ...string) scratch {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("installing a package needs root")
 	}
-	for _, program := range []string{"unshare", "chroot", "mount", "dpkg", "rpm"} {
+	for _, program := range []string{"unshare", "chroot", "mount", "dpkg", "rpm", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("%s is not installed; 'make test-packages' installs it", program)
 		}
 	}
-	folder := t.TempDir()
+	s := scratch{t.TempDir()}
 	for _, below := range []string{"changes/test", "work", "root"} {
-		if err := os.MkdirAll(filepath.Join(folder, below), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(s.folder, below), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	inside := filepath.Join(folder, "changes/test")
-	for build, version := range map[string]string{"1": "1.2.3", "2": "1.2.4"} {
-		if err := os.CopyFS(filepath.Join(inside, build), os.DirFS(made(t, standIns(t, build), version))); err != nil {
+	overlay := `mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"`
+	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", overlay, "sh", s.folder).CombinedOutput(); err != nil {
+		t.Skipf("this machine does not let root lay one folder over another: %v\n%s", err, out)
+	}
+
+	inside := filepath.Join(s.folder, "changes/test")
+	for name, version := range map[string]string{"1": "1.2.3", "2": "1.2.4"} {
+		if err := os.CopyFS(filepath.Join(inside, name), os.DirFS(made(t, build(t, name), version, args...))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := os.CopyFS(inside, os.DirFS("testdata")); err != nil {
 		t.Fatal(err)
 	}
-
-	enter := `mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"`
-	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", enter, "sh", folder).CombinedOutput(); err != nil {
-		t.Skipf("this machine does not let root lay one folder over another: %v\n%s", err, out)
+	arch := "ARCH=" + archNames["deb"][hostArch] + "\nRPM_ARCH=" + archNames["rpm"][hostArch] + "\n"
+	if err := os.WriteFile(filepath.Join(inside, "arch.sh"), []byte(arch), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	enter += ` && mount --rbind /dev "$1/root/dev" && mount -t proc proc "$1/root/proc" && mount -t tmpfs tmpfs "$1/root/run" && exec chroot "$1/root" sh "/test/$2"`
-	command := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, "sh", folder, script)
-	command.Env = append(os.Environ(), "ARCH="+archNames["deb"][hostArch], "RPM_ARCH="+archNames["rpm"][hostArch])
+	return s
+}
+
+// run runs a script of testdata there, with nothing else running.
+func (s scratch) run(t *testing.T, script string) {
+	t.Helper()
+	const enter = `mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changes,workdir=$1/work" "$1/root"
+		mount --rbind /dev "$1/root/dev"
+		mount -t proc proc "$1/root/proc"
+		mount -t tmpfs tmpfs "$1/root/run"
+		exec chroot "$1/root" sh "/test/$2"`
+	command := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", enter, "sh", s.folder, script)
 	out, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
@@ -51,14 +69,104 @@ func scratchMachine(t *testing.T, script string) {
 	t.Logf("%s", out)
 }
 
+// boot starts systemd there, which runs testdata/systemd.sh and ends as that
+// did.
+func (s scratch) boot(t *testing.T) {
+	t.Helper()
+	group := controlGroup(t)
+	units := filepath.Join(s.folder, "changes/etc/systemd/system")
+	if err := os.MkdirAll(units, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(units, os.DirFS("testdata/units")); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--net", "--uts", "--ipc",
+		"sh", "testdata/boot.sh", s.folder)
+	command.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	said, err := command.CombinedOutput()
+	out, readErr := os.ReadFile(filepath.Join(s.folder, "changes/test/output"))
+	if err != nil || readErr != nil {
+		t.Fatalf("%v, %v\n%s\nsystemd said:\n%s", err, readErr, out, said)
+	}
+	t.Logf("%s", out)
+}
+
+// controlGroup makes a control group for one test, which is gone after it.
+func controlGroup(t *testing.T) *os.File {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Skipf("cannot tell where control groups are: %v", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[2] != "cgroup2" {
+			continue
+		}
+		folder, err := os.MkdirTemp(fields[1], "mainstay-packages-")
+		if err != nil {
+			t.Skipf("this machine does not let root make a control group: %v", err)
+		}
+		group, err := os.Open(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			group.Close()
+			var below []string
+			_ = filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+				if err == nil && entry.IsDir() {
+					below = append(below, path)
+				}
+				return nil
+			})
+			for _, path := range slices.Backward(below) {
+				if err := os.Remove(path); err != nil {
+					t.Errorf("a control group is left over: %v", err)
+				}
+			}
+		})
+		return group
+	}
+	t.Skip("this machine has no control groups of version 2")
+	return nil
+}
+
+// services makes programs that can run as services, for this architecture; the
+// others are never started.
+func services(t *testing.T, build string) string {
+	t.Helper()
+	folder := standIns(t, build)
+	for _, name := range []string{"mainstay", "mainstay-client"} {
+		if err := os.Remove(filepath.Join(folder, name)); err != nil {
+			t.Fatal(err) // the compiler does not write over what is no program
+		}
+		compile := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.Build="+build, "-o", filepath.Join(folder, name), "./testdata/standin")
+		compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := compile.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	return folder
+}
+
 func TestLifeOnDebian(t *testing.T) {
 	t.Parallel()
-	scratchMachine(t, "deb.sh")
+	newScratch(t, standIns).run(t, "deb.sh")
 }
 
 func TestLifeWithRPM(t *testing.T) {
 	t.Parallel()
-	scratchMachine(t, "rpm.sh")
+	newScratch(t, standIns).run(t, "rpm.sh")
+}
+
+func TestUnderSystemd(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
+		t.Skip("systemd is not installed; 'make test-packages' installs it")
+	}
+	newScratch(t, services, "-arch", hostArch, "-format", "deb").boot(t)
 }
 
 // unitHere is a copy of a unit whose program exists on this machine, since a

@@ -1,5 +1,6 @@
 # What both scripts use. The first expectation that is not met ends the script.
 set -eu
+. /test/arch.sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
 step() { echo "== $*"; }
