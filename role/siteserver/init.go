@@ -15,6 +15,7 @@ import (
 	"mainstay/lib/fault"
 	"mainstay/lib/filesys"
 	"mainstay/site"
+	"mainstay/site/policy"
 	"mainstay/site/sitedb"
 	"mainstay/site/trust"
 )
@@ -84,6 +85,9 @@ func Init(ctx context.Context, c InitConfig) (Made, error) {
 			Recovery: recovery.Recipient().String(), Now: c.Now,
 		})
 		if err != nil {
+			return err
+		}
+		if err := policy.Found(ctx, tx, made.Site.Code, c.Now); err != nil {
 			return err
 		}
 		sealed, err := trust.SealedRoot(ctx, tx)
