@@ -149,7 +149,7 @@ check: build ## Build, vet and run the short tests: what to do before each commi
 GO_FOLDERS = $(sort $(wildcard adminapi client cmd lib packaging role site test wire) $(wildcard *.go console/*.go))
 
 .PHONY: lint
-lint: ## Run gofmt, vet and staticcheck
+lint: console ## Run gofmt, vet and staticcheck
 	@echo '== gofmt'
 	@unformatted=$$(gofmt -l $(GO_FOLDERS)); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run 'gofmt -w' on:" $$unformatted >&2; exit 1; fi
