@@ -294,3 +294,28 @@ func (d *Door) CheckOwnPassword(ctx context.Context, caller Caller, current stri
 	}
 	return err
 }
+
+// StillIn tells whether a caller who was let in would still be: the session
+// has not ended and the administrator is not disabled. Denied when not.
+func (d *Door) StillIn(ctx context.Context, caller Caller) error {
+	now := d.c.Now()
+	return d.c.DB.Read(ctx, func(tx *sitedb.Tx) error {
+		if caller.Session != "" {
+			s, err := OwnSession(ctx, tx, caller)
+			if err != nil {
+				return err
+			}
+			if s.ExpiresAt <= sitedb.Micros(now) || s.UsedAt <= sitedb.Micros(now.Add(-SessionIdle)) {
+				return fault.New(fault.Denied, "the session has ended")
+			}
+		}
+		if caller.ID == "" {
+			return nil
+		}
+		row, err := loadAdministrator(ctx, tx, caller.ID)
+		if err == nil && row.DisabledAt != nil {
+			err = fault.New(fault.Denied, "%s is disabled", caller.Name)
+		}
+		return err
+	})
+}

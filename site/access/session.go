@@ -279,3 +279,12 @@ func codeHolder(ctx context.Context, tx *sitedb.Tx, caller Caller, siteCode, id 
 	}
 	return a, putAdministrator(ctx, tx, a, "")
 }
+
+// OwnSession is the session in which the caller asks.
+func OwnSession(ctx context.Context, tx *sitedb.Tx, caller Caller) (Session, error) {
+	s, ok, err := sessionByID.One(ctx, tx, byID{caller.Session})
+	if err == nil && !ok {
+		err = fault.New(fault.NotFound, "the session has ended")
+	}
+	return s, err
+}
