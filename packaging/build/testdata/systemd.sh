@@ -19,9 +19,13 @@ is 'server' "$(active mainstay)" inactive
 mv /tmp/mainstay.yaml /etc/mainstay/mainstay.yaml
 
 step 'the server runs, and is shut in'
+mkdir -m 700 /var/lib/mainstay/keys # as root makes them with 'mainstay site init'
+: >/var/lib/mainstay/keys/key
+ln -s /etc/passwd /var/lib/mainstay/link
 begin mainstay
 is 'server' "$(active mainstay)" active
 is 'its user' "$(stat -c '%U %G' "/proc/$(pid mainstay)")" 'mainstay mainstay'
+is 'what root made' "$(stat -c %U /var/lib/mainstay/keys /var/lib/mainstay/keys/key /etc/passwd | tr '\n' ' ')" 'mainstay mainstay root '
 is 'its socket folder' "$(stat -c '%a %U %G' /run/mainstay)" '750 mainstay mainstay'
 is 'its state folder' "$(stat -c '%a %U %G' /var/lib/mainstay)" '700 mainstay mainstay'
 is 'what it may do' "$(cat /var/lib/mainstay/report)" 'build: 1
