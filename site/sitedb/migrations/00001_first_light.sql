@@ -249,6 +249,7 @@ CREATE TABLE status_message (
     insertions  ${JSON} NOT NULL
 );
 CREATE INDEX status_message_by_time ON status_message (time, id);
+CREATE INDEX status_message_by_receipt ON status_message (received_at);
 CREATE INDEX status_message_by_device ON status_message (device, time) WHERE device <> '';
 
 -- statemessage
