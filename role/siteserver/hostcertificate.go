@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mainstay/lib/filesys"
+	"mainstay/lib/lifecycle"
 	"mainstay/lib/mtls"
 	"mainstay/site/trust"
 )
@@ -50,18 +51,9 @@ func (h *HostCertificate) Current() (*tls.Certificate, error) {
 
 // Run renews the certificate when its time has come.
 func (h *HostCertificate) Run(ctx context.Context) error {
-	tick := time.NewTicker(hostCertificatePeriod)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := h.renewIfDue(); err != nil {
-			slog.WarnContext(ctx, "host certificate was not renewed", "component", "host certificate", "error", err)
-		}
-	}
+	return lifecycle.Reconciler{
+		Name: "host certificate", Period: hostCertificatePeriod, Pass: func(context.Context) error { return h.renewIfDue() },
+	}.Run(ctx)
 }
 
 func (h *HostCertificate) renewIfDue() error {

@@ -3,10 +3,10 @@ package device
 import (
 	"context"
 	"encoding/hex"
-	"log/slog"
 	"sync"
 	"time"
 
+	"mainstay/lib/lifecycle"
 	"mainstay/lib/sqldb"
 	"mainstay/site/sitedb"
 )
@@ -75,22 +75,12 @@ func NewDirectory(db interface {
 	return &Directory{db: db, keys: map[[32]byte]standing{}}
 }
 
-// Run keeps the directory up to date until ctx ends.
+// Run keeps the directory up to date until ctx ends. While the database is
+// away it goes on with what it knew.
 func (d *Directory) Run(ctx context.Context) error {
-	woken := d.db.Subscribe(ctx, "device-identity")
-	tick := time.NewTicker(directoryPeriod)
-	defer tick.Stop()
-	for {
-		if err := d.Refresh(ctx); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "device directory is not up to date", "age", time.Since(d.Age()).String(), "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-tick.C:
-		}
-	}
+	return lifecycle.Reconciler{
+		Name: "device directory", Woken: d.db.Subscribe(ctx, "device-identity"), Period: directoryPeriod, Pass: d.Refresh,
+	}.Run(ctx)
 }
 
 // Refresh reads the directory again if anything changed.

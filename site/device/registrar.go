@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,10 +20,7 @@ import (
 // RegistrarConfig is what a Registrar needs.
 type RegistrarConfig struct {
 	// DB is bound to the term.
-	DB interface {
-		sitedb.Writer
-		Subscribe(ctx context.Context, topics ...string) <-chan struct{}
-	}
+	DB        sitedb.Writer
 	Authority *trust.Authority
 	// OnDevice is called in the transaction that makes or changes a device,
 	// for the slices that prepare something for it.
@@ -46,35 +42,14 @@ const (
 	EventConflict
 )
 
+// TopicRegistration is announced when a registration waits for a decision.
+const TopicRegistration = "registration"
+
 // Registrar is the component that decides registrations and renewals.
 type Registrar struct{ c RegistrarConfig }
 
 // NewRegistrar makes the component.
 func NewRegistrar(c RegistrarConfig) *Registrar { return &Registrar{c} }
-
-// registrarPeriod is the safety net behind the wake-up.
-const registrarPeriod = 5 * time.Second
-
-// Run decides registrations as they come until ctx ends. A pass that fails is
-// repeated by the next.
-func (g *Registrar) Run(ctx context.Context) error {
-	woken := g.c.DB.Subscribe(ctx, "registration")
-	tick := time.NewTicker(registrarPeriod)
-	defer tick.Stop()
-	for {
-		if err := g.Pass(ctx); fault.Is(err, fault.Stale) {
-			return err
-		} else if err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "registrations were not decided", "component", "registrar", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-tick.C:
-		}
-	}
-}
 
 // Pass decides everything that waits.
 func (g *Registrar) Pass(ctx context.Context) error {

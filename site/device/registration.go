@@ -192,7 +192,7 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 			ReceivedAt: sitedb.Micros(now), State: StateWaiting,
 		}
 		_, err = putRegistration.Exec(ctx, tx, row)
-		tx.Announce("registration")
+		tx.Announce(TopicRegistration)
 		return err
 	})
 	return row, err
@@ -239,7 +239,7 @@ func SubmitRenewal(ctx context.Context, db sitedb.Writer, device string, body []
 		ReceivedAt: sitedb.Micros(now), State: StateWaiting, Device: device,
 	}
 	err = db.Write(ctx, func(tx *sitedb.Tx) error {
-		tx.Announce("registration")
+		tx.Announce(TopicRegistration)
 		_, err := putRegistration.Exec(ctx, tx, row)
 		return err
 	})

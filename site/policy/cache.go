@@ -2,11 +2,11 @@ package policy
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
 	"mainstay/lib/fault"
+	"mainstay/lib/lifecycle"
 	"mainstay/lib/sqldb"
 	"mainstay/site/sitedb"
 )
@@ -64,20 +64,9 @@ func NewCache(db interface {
 
 // Run keeps the cache up to date until ctx ends.
 func (c *Cache) Run(ctx context.Context) error {
-	woken := c.db.Subscribe(ctx, "policy")
-	tick := time.NewTicker(cachePeriod)
-	defer tick.Stop()
-	for {
-		if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "policy cache is not up to date", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-tick.C:
-		}
-	}
+	return lifecycle.Reconciler{
+		Name: "policy cache", Woken: c.db.Subscribe(ctx, "policy"), Period: cachePeriod, Pass: c.Refresh,
+	}.Run(ctx)
 }
 
 // Refresh reads what changed since the last time.

@@ -6,10 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"mainstay/lib/fault"
 	"mainstay/lib/sqldb"
 	"mainstay/site/sitedb"
 	"mainstay/site/trust"
@@ -21,8 +19,6 @@ const (
 	freshnessLife = wire.FreshnessDays * 24 * time.Hour
 	// freshnessRenewal is the age at which it is replaced.
 	freshnessRenewal = 7 * 24 * time.Hour
-	// compilePeriod is the safety net behind the wake-up.
-	compilePeriod = 10 * time.Second
 	// compileBatch bounds the devices of one transaction: each costs two
 	// signatures, about 0.1 ms, and transactions stay below 500 ms.
 	compileBatch = 200
@@ -109,10 +105,13 @@ var (
 		`UPDATE change_counter SET value = value + 1 WHERE name = 'policy' RETURNING value`)
 )
 
+// TopicWanted is announced when policy has to be made.
+const TopicWanted = "policy-wanted"
+
 // Want asks for the policy of a device to be made again.
 func Want(ctx context.Context, tx *sitedb.Tx, device string, now time.Time) error {
 	_, err := putWanted.Exec(ctx, tx, wanted{Device: device, RequestedAt: sitedb.Micros(now)})
-	tx.Announce("policy-wanted")
+	tx.Announce(TopicWanted)
 	return err
 }
 
@@ -124,10 +123,7 @@ func WantEveryone(ctx context.Context, tx *sitedb.Tx, now time.Time) error {
 // CompilerConfig is what a Compiler needs.
 type CompilerConfig struct {
 	// DB is bound to the term.
-	DB interface {
-		sitedb.Writer
-		Subscribe(ctx context.Context, topics ...string) <-chan struct{}
-	}
+	DB        sitedb.Writer
 	Authority *trust.Authority
 	Now       func() time.Time
 }
@@ -137,26 +133,6 @@ type Compiler struct{ c CompilerConfig }
 
 // NewCompiler makes the component.
 func NewCompiler(c CompilerConfig) *Compiler { return &Compiler{c} }
-
-// Run makes policy as it is wanted until ctx ends.
-func (p *Compiler) Run(ctx context.Context) error {
-	woken := p.c.DB.Subscribe(ctx, "policy-wanted")
-	tick := time.NewTicker(compilePeriod)
-	defer tick.Stop()
-	for {
-		if _, err := p.Pass(ctx); fault.Is(err, fault.Stale) {
-			return err
-		} else if err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "policy was not made", "component", "policy", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-tick.C:
-		}
-	}
-}
 
 // Pass makes everything that is wanted or no longer fresh, and returns the
 // number of devices it looked at.

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"mainstay/lib/fault"
@@ -63,10 +62,7 @@ func Reissue(ctx context.Context, tx *sitedb.Tx) error {
 // Config is what a Publisher needs.
 type Config struct {
 	// DB is bound to the term.
-	DB interface {
-		sitedb.Writer
-		Subscribe(ctx context.Context, topics ...string) <-chan struct{}
-	}
+	DB        sitedb.Writer
 	Authority *trust.Authority
 	// Packages is the folder of the client's packages; empty for none.
 	Packages string
@@ -78,29 +74,6 @@ type Publisher struct{ c Config }
 
 // New makes the component.
 func New(c Config) *Publisher { return &Publisher{c} }
-
-// period is how soon a package laid into the folder is seen.
-const period = time.Minute
-
-// Run publishes until ctx ends.
-func (p *Publisher) Run(ctx context.Context) error {
-	woken := p.c.DB.Subscribe(ctx, "site")
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	for {
-		if err := p.Pass(ctx); fault.Is(err, fault.Stale) {
-			return err
-		} else if err != nil && ctx.Err() == nil {
-			slog.WarnContext(ctx, "the site was not published", "component", "publishing", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-woken:
-		case <-tick.C:
-		}
-	}
-}
 
 // Pass brings packages and statements up to date.
 func (p *Publisher) Pass(ctx context.Context) error {
