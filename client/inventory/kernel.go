@@ -21,6 +21,9 @@ type kernel struct {
 	space func(path string) (size, free, device uint64, err error)
 	// dump asks the kernel by netlink for all links, addresses or routes.
 	dump func(request int) ([]byte, error)
+	// mountinfo is the file of mounts that counts; empty means that of the
+	// first process, which sees the machine as it is, or else the own.
+	mountinfo string
 	// units lists the services that systemd has loaded.
 	units func(context.Context) ([]unitState, error)
 }

@@ -3,7 +3,9 @@ package inventory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -56,16 +58,26 @@ func (m machine) mounts() ([]mount, error) {
 		}
 		return len(all) < 100_000
 	}
-	// The first process sees the machine as it is; this one may be shut in
-	// with other mounts and with less right to write.
-	err := m.lines("/proc/1/mountinfo", add)
-	if err != nil || len(all) == 0 {
+	for _, file := range m.mountFiles() {
 		all = nil
-		if err = m.lines("/proc/self/mountinfo", add); err != nil {
+		if err := m.lines(file, add); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("cannot read the mounts: %w", err)
+		}
+		if len(all) > 0 {
+			break
 		}
 	}
 	return selectMounts(all), nil
+}
+
+// mountFiles are where mounts may be read. The first process sees the machine
+// as it is; this one may be shut in with other mounts and with less right to
+// write.
+func (m machine) mountFiles() []string {
+	if m.kernel.mountinfo != "" {
+		return []string{m.kernel.mountinfo}
+	}
+	return []string{"/proc/1/mountinfo", "/proc/self/mountinfo"}
 }
 
 func selectMounts(all []mount) []mount {

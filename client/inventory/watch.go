@@ -126,7 +126,7 @@ func (w *watcher) open() (err error) {
 	if w.netlink, err = netlinkEvents(); err != nil {
 		return fmt.Errorf("cannot watch the network: %w", err)
 	}
-	for _, file := range []string{"/proc/1/mountinfo", "/proc/self/mountinfo"} {
+	for _, file := range w.machine.mountFiles() {
 		if w.mounts, err = unix.Open(w.machine.path(file), unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 			return nil
 		}
