@@ -38,6 +38,48 @@ func (e AuditEntryOutcome) Valid() bool {
 	}
 }
 
+// Defines values for DeadLetterState.
+const (
+	DeadLetterStateDead      DeadLetterState = "dead"
+	DeadLetterStateReplayed  DeadLetterState = "replayed"
+	DeadLetterStateReplaying DeadLetterState = "replaying"
+)
+
+// Valid indicates whether the value is a known member of the DeadLetterState enum.
+func (e DeadLetterState) Valid() bool {
+	switch e {
+	case DeadLetterStateDead:
+		return true
+	case DeadLetterStateReplayed:
+		return true
+	case DeadLetterStateReplaying:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for DeadLetterDetailState.
+const (
+	DeadLetterDetailStateDead      DeadLetterDetailState = "dead"
+	DeadLetterDetailStateReplayed  DeadLetterDetailState = "replayed"
+	DeadLetterDetailStateReplaying DeadLetterDetailState = "replaying"
+)
+
+// Valid indicates whether the value is a known member of the DeadLetterDetailState enum.
+func (e DeadLetterDetailState) Valid() bool {
+	switch e {
+	case DeadLetterDetailStateDead:
+		return true
+	case DeadLetterDetailStateReplayed:
+		return true
+	case DeadLetterDetailStateReplaying:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeviceActivity.
 const (
 	Active   DeviceActivity = "active"
@@ -555,23 +597,34 @@ type DeadLetter struct {
 	Device      string    `json:"device"`
 	DiedAt      time.Time `json:"died_at"`
 	ID          int64     `json:"id"`
-	Incarnation string    `json:"incarnation"`
+	Incarnation *string   `json:"incarnation,omitempty"`
 
 	// ManagementPoint identifier of the site system that took it
 	ManagementPoint string `json:"management_point"`
-	Number          int64  `json:"number"`
+
+	// Number 0 for a whole upload
+	Number int64 `json:"number"`
 
 	// Reason why it could not be processed
 	Reason     string    `json:"reason"`
 	ReceivedAt time.Time `json:"received_at"`
 
-	// ReplayedAt when it was put back into the inbox
+	// ReplayError why the last replay failed
+	ReplayError *string `json:"replay_error,omitempty"`
+
+	// ReplayedAt when it was processed after all
 	ReplayedAt *time.Time `json:"replayed_at,omitempty"`
 
 	// Size bytes of the body as sent
-	Size int64  `json:"size"`
-	Type string `json:"type"`
+	Size  int64           `json:"size"`
+	State DeadLetterState `json:"state"`
+
+	// Type absent for a whole upload
+	Type *string `json:"type,omitempty"`
 }
+
+// DeadLetterState defines model for DeadLetter.State.
+type DeadLetterState string
 
 // DeadLetterDetail defines model for DeadLetterDetail.
 type DeadLetterDetail struct {
@@ -586,28 +639,39 @@ type DeadLetterDetail struct {
 	Encoding *string `json:"encoding,omitempty"`
 
 	// Header what the sender says about the body, and signed
-	Header      string `json:"header"`
-	ID          int64  `json:"id"`
-	Incarnation string `json:"incarnation"`
+	Header      string  `json:"header"`
+	ID          int64   `json:"id"`
+	Incarnation *string `json:"incarnation,omitempty"`
 
 	// ManagementPoint identifier of the site system that took it
 	ManagementPoint string `json:"management_point"`
-	Number          int64  `json:"number"`
+
+	// Number 0 for a whole upload
+	Number int64 `json:"number"`
 
 	// Reason why it could not be processed
 	Reason     string    `json:"reason"`
 	ReceivedAt time.Time `json:"received_at"`
 
-	// ReplayedAt when it was put back into the inbox
+	// ReplayError why the last replay failed
+	ReplayError *string `json:"replay_error,omitempty"`
+
+	// ReplayedAt when it was processed after all
 	ReplayedAt *time.Time `json:"replayed_at,omitempty"`
 
 	// Size bytes of the body as sent
-	Size int64 `json:"size"`
+	Size  int64                 `json:"size"`
+	State DeadLetterDetailState `json:"state"`
 
 	// Truncated the body is longer
-	Truncated bool   `json:"truncated"`
-	Type      string `json:"type"`
+	Truncated bool `json:"truncated"`
+
+	// Type absent for a whole upload
+	Type *string `json:"type,omitempty"`
 }
+
+// DeadLetterDetailState defines model for DeadLetterDetail.State.
+type DeadLetterDetailState string
 
 // Device defines model for Device.
 type Device struct {
@@ -1875,6 +1939,8 @@ type ClientInterface interface {
 
 	// ListDeadLetters List messages that could not be processed
 	//
+	// Columns for filter and sort: id (number), device (text), incarnation (text), number (number), type (text), reason (text), management_point (text), received_at (time), died_at (time), replayed_at (time | none). Order when none is asked for: -died_at.
+	//
 	// Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
 	ListDeadLetters(ctx context.Context, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1883,7 +1949,9 @@ type ClientInterface interface {
 	// Corresponds with GET /dead-letters/{id} (the `GetDeadLetter` operationId).
 	GetDeadLetter(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReplayDeadLetter Put a dead letter back into the inbox
+	// ReplayDeadLetter Process a dead letter once more
+	//
+	// The active site server does it; the letter shows what came of it. What the device has not signed is refused again.
 	//
 	// Corresponds with POST /dead-letters/{id}/replay (the `ReplayDeadLetter` operationId).
 	ReplayDeadLetter(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2051,6 +2119,8 @@ type ClientInterface interface {
 	GetSite(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListStatusMessages List status messages
+	//
+	// Columns for filter and sort: id (number), time (time), received_at (time), device (text), system (text), component (text), message_id (number), severity (informational | warning | error), text (text). Order when none is asked for: -time.
 	//
 	// Corresponds with GET /status-messages (the `ListStatusMessages` operationId).
 	ListStatusMessages(ctx context.Context, params *ListStatusMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2564,6 +2634,8 @@ func (c *Client) ListComponents(ctx context.Context, reqEditors ...RequestEditor
 
 // ListDeadLetters List messages that could not be processed
 //
+// Columns for filter and sort: id (number), device (text), incarnation (text), number (number), type (text), reason (text), management_point (text), received_at (time), died_at (time), replayed_at (time | none). Order when none is asked for: -died_at.
+//
 // Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
 func (c *Client) ListDeadLetters(ctx context.Context, params *ListDeadLettersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDeadLettersRequest(c.Server, params)
@@ -2592,7 +2664,9 @@ func (c *Client) GetDeadLetter(ctx context.Context, id int64, reqEditors ...Requ
 	return c.Client.Do(req)
 }
 
-// ReplayDeadLetter Put a dead letter back into the inbox
+// ReplayDeadLetter Process a dead letter once more
+//
+// The active site server does it; the letter shows what came of it. What the device has not signed is refused again.
 //
 // Corresponds with POST /dead-letters/{id}/replay (the `ReplayDeadLetter` operationId).
 func (c *Client) ReplayDeadLetter(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3030,6 +3104,8 @@ func (c *Client) GetSite(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 }
 
 // ListStatusMessages List status messages
+//
+// Columns for filter and sort: id (number), time (time), received_at (time), device (text), system (text), component (text), message_id (number), severity (informational | warning | error), text (text). Order when none is asked for: -time.
 //
 // Corresponds with GET /status-messages (the `ListStatusMessages` operationId).
 func (c *Client) ListStatusMessages(ctx context.Context, params *ListStatusMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5937,6 +6013,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListDeadLettersWithResponse List messages that could not be processed
 	//
+	// Columns for filter and sort: id (number), device (text), incarnation (text), number (number), type (text), reason (text), management_point (text), received_at (time), died_at (time), replayed_at (time | none). Order when none is asked for: -died_at.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
@@ -5949,7 +6027,9 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /dead-letters/{id} (the `GetDeadLetter` operationId).
 	GetDeadLetterWithResponse(ctx context.Context, id int64, reqEditors ...RequestEditorFn) (*GetDeadLetterResponse, error)
 
-	// ReplayDeadLetterWithResponse Put a dead letter back into the inbox
+	// ReplayDeadLetterWithResponse Process a dead letter once more
+	//
+	// The active site server does it; the letter shows what came of it. What the device has not signed is refused again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6159,6 +6239,8 @@ type ClientWithResponsesInterface interface {
 	GetSiteWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSiteResponse, error)
 
 	// ListStatusMessagesWithResponse List status messages
+	//
+	// Columns for filter and sort: id (number), time (time), received_at (time), device (text), system (text), component (text), message_id (number), severity (informational | warning | error), text (text). Order when none is asked for: -time.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8934,6 +9016,8 @@ func (c *ClientWithResponses) ListComponentsWithResponse(ctx context.Context, re
 
 // ListDeadLettersWithResponse List messages that could not be processed
 //
+// Columns for filter and sort: id (number), device (text), incarnation (text), number (number), type (text), reason (text), management_point (text), received_at (time), died_at (time), replayed_at (time | none). Order when none is asked for: -died_at.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /dead-letters (the `ListDeadLetters` operationId).
@@ -8958,7 +9042,9 @@ func (c *ClientWithResponses) GetDeadLetterWithResponse(ctx context.Context, id 
 	return ParseGetDeadLetterResponse(rsp)
 }
 
-// ReplayDeadLetterWithResponse Put a dead letter back into the inbox
+// ReplayDeadLetterWithResponse Process a dead letter once more
+//
+// The active site server does it; the letter shows what came of it. What the device has not signed is refused again.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9330,6 +9416,8 @@ func (c *ClientWithResponses) GetSiteWithResponse(ctx context.Context, reqEditor
 }
 
 // ListStatusMessagesWithResponse List status messages
+//
+// Columns for filter and sort: id (number), time (time), received_at (time), device (text), system (text), component (text), message_id (number), severity (informational | warning | error), text (text). Order when none is asked for: -time.
 //
 // Returns a wrapper object for the known response body format(s).
 //

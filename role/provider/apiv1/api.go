@@ -38,6 +38,8 @@ type Config struct {
 	Door *access.Door
 	// SiteCode is the site that this provider serves.
 	SiteCode string
+	// System is the identifier of the site system that the provider runs on.
+	System string
 	// Now is the clock.
 	Now func() time.Time
 	// InstallLine makes the line that installs a client on another machine

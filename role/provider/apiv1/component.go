@@ -5,8 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"mainstay/lib/fault"
 	"mainstay/site/access"
+	"mainstay/site/sitedb"
+	"mainstay/site/status"
 )
 
 // Component is a part of the site server, as its last pass left it.
@@ -30,5 +31,24 @@ func registerComponents(a *API) {
 }
 
 func (a *API) listComponents(ctx context.Context, caller access.Caller, _ *Empty) (*output[Page[Component]], error) {
-	return nil, fault.New(fault.Unavailable, "not yet")
+	body, err := read(ctx, a, func(tx *sitedb.Tx) (Page[Component], error) {
+		items, err := components(ctx, tx, caller.Scope(access.SiteRead))
+		return Page[Component]{Items: items}, err
+	})
+	return answer(body), err
+}
+
+func components(ctx context.Context, tx *sitedb.Tx, scope access.Scope) ([]Component, error) {
+	items := []Component{}
+	if !scope.SeesAll() {
+		return items, nil
+	}
+	rows, err := status.Components(ctx, tx)
+	for _, c := range rows {
+		items = append(items, Component{
+			Name: c.Name, System: c.System, State: c.State, StateSince: at(c.StateSince), Detail: c.Detail,
+			PassAt: known(c.PassAt), PassMillis: float64(c.PassMicros) / 1000, Passes: c.Passes, Failures: c.Failures,
+		})
+	}
+	return items, err
 }

@@ -8,8 +8,10 @@ import (
 
 	"mainstay/site/access"
 	"mainstay/site/device"
+	"mainstay/site/inbox"
 	"mainstay/site/policy"
 	"mainstay/site/sitedb"
+	"mainstay/site/status"
 )
 
 // Device is a managed machine.
@@ -138,28 +140,55 @@ func (a *API) getDevice(ctx context.Context, caller access.Caller, in *ByID) (*o
 
 func (a *API) deleteDevice(ctx context.Context, caller access.Caller, in *ByID) (*Empty, error) {
 	return write(ctx, a, func(tx *sitedb.Tx) (*Empty, error) {
-		if _, err := device.Delete(ctx, tx, caller, in.ID, a.c.Now()); err != nil {
+		row, err := device.Delete(ctx, tx, caller, in.ID, a.c.Now())
+		if err != nil {
 			return nil, err
 		}
-		return nil, a.forget(ctx, tx, in.ID)
+		if err := a.forget(ctx, tx, in.ID); err != nil {
+			return nil, err
+		}
+		return nil, a.report(ctx, tx, status.DeviceDeleted, "", row.Name, caller.Name)
 	})
 }
 
 // forget removes what the slices know of a device that is deleted.
 func (a *API) forget(ctx context.Context, tx *sitedb.Tx, id string) error {
-	return policy.Forget(ctx, tx, id, a.c.Now())
+	for _, forget := range []func(context.Context, *sitedb.Tx, string) error{
+		inbox.Forget, status.Forget,
+		func(ctx context.Context, tx *sitedb.Tx, id string) error {
+			return policy.Forget(ctx, tx, id, a.c.Now())
+		},
+	} {
+		if err := forget(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report writes a status message about a device.
+func (a *API) report(ctx context.Context, tx *sitedb.Tx, message int, device string, insertions ...string) error {
+	return status.Report(ctx, tx, status.Message{ID: message, System: a.c.System, Device: device, Insertions: insertions, Time: a.c.Now()})
 }
 
 func (a *API) blockDevice(ctx context.Context, caller access.Caller, in *reasonInput) (*output[Device], error) {
 	row, err := write(ctx, a, func(tx *sitedb.Tx) (device.Device, error) {
-		return device.Block(ctx, tx, caller, in.ID, in.Body.Reason, a.c.Now())
+		row, err := device.Block(ctx, tx, caller, in.ID, in.Body.Reason, a.c.Now())
+		if err != nil {
+			return row, err
+		}
+		return row, a.report(ctx, tx, status.DeviceBlocked, row.ID, row.Name, caller.Name, row.BlockedReason)
 	})
 	return answer(a.deviceOf(row)), err
 }
 
 func (a *API) unblockDevice(ctx context.Context, caller access.Caller, in *ByID) (*output[Device], error) {
 	row, err := write(ctx, a, func(tx *sitedb.Tx) (device.Device, error) {
-		return device.Unblock(ctx, tx, caller, in.ID, a.c.Now())
+		row, err := device.Unblock(ctx, tx, caller, in.ID, a.c.Now())
+		if err != nil {
+			return row, err
+		}
+		return row, a.report(ctx, tx, status.DeviceUnblocked, row.ID, row.Name, caller.Name)
 	})
 	return answer(a.deviceOf(row)), err
 }

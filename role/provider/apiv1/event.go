@@ -127,6 +127,9 @@ func (a *API) events(ctx context.Context, caller access.Caller, in *eventsInput)
 		w.Header().Set("X-Accel-Buffering", "no")
 		w.WriteHeader(http.StatusOK)
 		stream := &eventStream{w: w, control: http.NewResponseController(w)}
+		// The server's deadline for reading a request would end the stream. A
+		// server without deadlines (a test) is as good.
+		_ = stream.control.SetReadDeadline(time.Time{})
 		// The client is gone, or does not read: it will come back.
 		_ = a.follow(ctx, caller, wanted, stream)
 	}}, nil

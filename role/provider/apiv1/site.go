@@ -5,8 +5,12 @@ import (
 	"net/http"
 	"time"
 
-	"mainstay/lib/fault"
+	"mainstay/lib/mtls"
+	"mainstay/site"
 	"mainstay/site/access"
+	"mainstay/site/device"
+	"mainstay/site/inbox"
+	"mainstay/site/sitedb"
 )
 
 // SiteStatus says how the site is.
@@ -90,5 +94,70 @@ func registerSite(a *API) {
 }
 
 func (a *API) getSite(ctx context.Context, caller access.Caller, _ *Empty) (*output[SiteStatus], error) {
-	return nil, fault.New(fault.Unavailable, "not yet")
+	s, err := site.Load(ctx, a.c.DB)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := a.c.DB.Facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	body, err := read(ctx, a, func(tx *sitedb.Tx) (SiteStatus, error) {
+		return a.siteStatus(ctx, tx, caller.Scope(access.SiteRead))
+	})
+	if err != nil {
+		return nil, err
+	}
+	body.SiteCode, body.Name, body.CreatedAt, body.RootFingerprint = s.Code, s.Name, at(s.CreatedAt), mtls.Fingerprint(s.Root)
+	body.Database = DatabaseStatus(facts)
+	body.Findings = findings(body)
+	body.State = stateOf(body.Findings)
+	return answer(body), nil
+}
+
+// siteStatus reads everything that is in tables, at one moment.
+func (a *API) siteStatus(ctx context.Context, tx *sitedb.Tx, scope access.Scope) (SiteStatus, error) {
+	body := SiteStatus{Time: a.c.Now().UTC()}
+	var err error
+	if body.Systems, err = siteSystems(ctx, tx); err != nil {
+		return body, err
+	}
+	if body.Components, err = components(ctx, tx, scope); err != nil {
+		return body, err
+	}
+	counts, pending, err := device.Count(ctx, tx, scope, a.c.Now())
+	if err != nil {
+		return body, err
+	}
+	body.Devices = DeviceCounts{
+		Total: counts.Total, Active: counts.Active, Inactive: counts.Inactive, Never: counts.Never,
+		Blocked: counts.Blocked, Conflicts: counts.Conflicts, PendingRegistrations: pending,
+	}
+	waiting, err := inbox.ReadStatistics(ctx, tx)
+	body.Inbox = InboxStatus{Waiting: waiting.Waiting, OldestAt: maybeAt(waiting.OldestAt), DeadLetters: waiting.DeadLetters}
+	return body, err
+}
+
+func siteSystems(ctx context.Context, tx *sitedb.Tx) ([]SiteSystem, error) {
+	systems, err := site.Systems(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	roles, err := site.Roles(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	out := []SiteSystem{}
+	for _, s := range systems {
+		system := SiteSystem{
+			ID: s.ID, Name: s.Name, Address: s.Address, ClientPort: s.ClientPort, AdminPort: s.AdminPort, SeenAt: at(s.SeenAt), Roles: []SiteRole{},
+		}
+		for _, r := range roles {
+			if r.System == s.ID {
+				system.Roles = append(system.Roles, SiteRole{Role: r.Role, State: r.State, StateSince: at(r.StateSince), Detail: r.Detail})
+			}
+		}
+		out = append(out, system)
+	}
+	return out, nil
 }

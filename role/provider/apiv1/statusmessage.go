@@ -5,8 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"mainstay/lib/fault"
 	"mainstay/site/access"
+	"mainstay/site/sitedb"
+	"mainstay/site/status"
 )
 
 // StatusMessage is an event of a component of the site or a client.
@@ -25,12 +26,30 @@ type StatusMessage struct {
 }
 
 func registerStatusMessages(a *API) {
+	table := status.Table()
 	register(a, operation{
 		method: http.MethodGet, path: "/status-messages", id: "list-status-messages", tag: "status-message", permission: access.StatusMessageRead,
-		summary: "List status messages",
+		summary: "List status messages", list: &table,
 	}, a.listStatusMessages)
 }
 
 func (a *API) listStatusMessages(ctx context.Context, caller access.Caller, in *ListInput) (*output[Page[StatusMessage]], error) {
-	return nil, fault.New(fault.Unavailable, "not yet")
+	plan, err := status.Table().Plan(in.request(), a.c.Now())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := read(ctx, a, func(tx *sitedb.Tx) (page[status.Record], error) {
+		if !caller.Scope(access.StatusMessageRead).SeesAll() {
+			return page[status.Record]{}, nil
+		}
+		return status.List(ctx, tx, plan)
+	})
+	return pageOf(rows, statusMessageOf), err
+}
+
+func statusMessageOf(r status.Record) StatusMessage {
+	return StatusMessage{
+		ID: r.ID, Time: at(r.Time), ReceivedAt: at(r.ReceivedAt), SiteCode: r.SiteCode, Device: r.Device, System: r.System,
+		Component: r.Component, MessageID: r.MessageID, Severity: r.Severity, Text: r.Text, Insertions: list(r.Insertions),
+	}
 }

@@ -1,0 +1,168 @@
+package provider
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"mainstay/role/provider/apiv1"
+)
+
+//go:embed pages
+var ownPages embed.FS
+
+// strictPolicy lets nothing run, load or frame; pages widen it to themselves.
+const strictPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+// noncePlaceholder in the console's index.html is replaced by a random value
+// for each answer, which style elements that scripts make must carry.
+const noncePlaceholder = "MAINSTAY_CSP_NONCE"
+
+// pagePolicy is what a page of ours may do: load its own files and talk to its
+// own provider. Nothing inline runs.
+func pagePolicy(nonce string) string {
+	style := "'self'"
+	if nonce != "" {
+		style += " 'nonce-" + nonce + "'"
+	}
+	return "default-src 'none'; script-src 'self'; style-src " + style + "; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+		"manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+}
+
+// pages serves the sign-in page and the console, or the page that stands in for
+// it. All files are in memory.
+type pages struct {
+	files   map[string]page
+	console bool
+}
+
+type page struct {
+	data        []byte
+	contentType string
+	etag        string
+	// forever: the name changes with the content.
+	forever bool
+	isPage  bool
+}
+
+func newPages(console fs.FS) (*pages, error) {
+	p := &pages{files: map[string]page{}}
+	own, err := fs.Sub(ownPages, "pages")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read own pages: %w", err)
+	}
+	if err := p.load(own); err != nil {
+		return nil, err
+	}
+	if console == nil {
+		return p, nil
+	}
+	if err := p.load(console); err != nil {
+		return nil, err
+	}
+	_, p.console = p.files["/index.html"]
+	if !p.console {
+		return nil, errors.New("the console has no index.html; build it with 'make console'")
+	}
+	return p, nil
+}
+
+func (p *pages) load(from fs.FS) error {
+	return fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(from, name)
+		if err != nil {
+			return fmt.Errorf("cannot read page %s: %w", name, err)
+		}
+		kind := mime.TypeByExtension(path.Ext(name))
+		if kind == "" {
+			kind = http.DetectContentType(data)
+		}
+		sum := sha256.Sum256(data)
+		p.files["/"+name] = page{
+			data: data, contentType: kind, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
+			forever: strings.HasPrefix(name, "assets/"), isPage: path.Ext(name) == ".html",
+		}
+		return nil
+	})
+}
+
+// ServeHTTP implements http.Handler.
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		apiv1.NewProblem(http.StatusMethodNotAllowed, "pages are read with GET").Write(w)
+		return
+	}
+	file, ok := p.find(r)
+	if !ok {
+		apiv1.NewProblem(http.StatusNotFound, "there is no such page").Write(w)
+		return
+	}
+	file.serve(w, r)
+}
+
+// find finds the file of a path. A path of the console that is no file is one
+// of its views, which its script shows.
+func (p *pages) find(r *http.Request) (page, bool) {
+	name := path.Clean(r.URL.Path)
+	switch {
+	case name == "/sign-in":
+		name = "/sign-in.html"
+	case name == "/" && !p.console:
+		name = "/no-console.html"
+	case name == "/":
+		name = "/index.html"
+	}
+	if file, ok := p.files[name]; ok {
+		return file, true
+	}
+	view := p.console && path.Ext(name) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return p.files["/index.html"], view
+}
+
+func (f page) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", f.contentType)
+	data := f.data
+	switch {
+	case f.isPage:
+		nonce := ""
+		if bytes.Contains(data, []byte(noncePlaceholder)) {
+			random := make([]byte, 16)
+			rand.Read(random)
+			nonce = base64.RawStdEncoding.EncodeToString(random)
+			data = bytes.ReplaceAll(data, []byte(noncePlaceholder), []byte(nonce))
+		}
+		header.Set("Content-Security-Policy", pagePolicy(nonce))
+		// A page names its files by content, so it must always be the newest.
+		header.Set("Cache-Control", "no-store")
+	case f.forever:
+		header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	default:
+		header.Set("Cache-Control", "no-cache")
+		header.Set("ETag", f.etag)
+		if r.Header.Get("If-None-Match") == f.etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
+	// The browser may be gone; there is nobody to tell.
+	_, _ = w.Write(data)
+}
