@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/user"
@@ -11,6 +12,23 @@ import (
 
 	"mainstay/lib/fault"
 )
+
+// OwnSocket gives the file of the local socket to the group whose members may
+// administer the site. Where there is no such group, or this process may not
+// give to it, the socket is for its owner (and root) alone.
+func OwnSocket(path, group string) error {
+	mode := os.FileMode(0o600)
+	if found, err := user.LookupGroup(group); err == nil {
+		gid, err := strconv.Atoi(found.Gid)
+		if err == nil && os.Chown(path, -1, gid) == nil {
+			mode = 0o660
+		}
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return fmt.Errorf("cannot set the mode of the local socket %s: %w", path, err)
+	}
+	return nil
+}
 
 type peerKey struct{}
 

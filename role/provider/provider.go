@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -12,8 +11,10 @@ import (
 
 	"mainstay/lib/fault"
 	"mainstay/lib/lifecycle"
+	"mainstay/lib/mtls"
 	"mainstay/lib/ratelimit"
 	"mainstay/role/provider/apiv1"
+	"mainstay/site"
 	"mainstay/site/access"
 )
 
@@ -21,9 +22,10 @@ import (
 type Config struct {
 	// DB is the site database.
 	DB apiv1.Database
-	// SiteCode is the site that is administered.
-	SiteCode string
-	// System is the identifier of the site system that the provider runs on.
+	// Site is the site that is administered.
+	Site site.Site
+	// System is the identifier of the site system that the provider runs on,
+	// for status messages; may be empty.
 	System string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -86,7 +88,7 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := apiv1.New(apiv1.Config{DB: c.DB, Door: door, SiteCode: c.SiteCode, System: c.System, Now: c.Now, InstallLine: c.InstallLine})
+	api, err := apiv1.New(apiv1.Config{DB: c.DB, Door: door, SiteCode: c.Site.Code, System: c.System, Now: c.Now, InstallLine: c.InstallLine})
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +124,11 @@ func (p *Provider) LocalHandler() http.Handler {
 	return p.guard(mux)
 }
 
-// Serve serves the administrators' port until ctx ends. The listener gives TCP
-// connections, not yet TLS.
-func (p *Provider) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
+// Serve serves the administrators' port until ctx ends, with the certificate of
+// the site system. The listener gives TCP connections, not yet TLS.
+func (p *Provider) Serve(ctx context.Context, listener net.Listener, own mtls.Host) error {
 	server := p.server(p.Handler())
-	server.TLSConfig = config
+	server.TLSConfig = mtls.BrowserConfig(own)
 	limited := limitConnections(listener, p.c.MaxConnections, p.c.MaxConnectionsPerSource)
 	return serve(ctx, server, func() error { return server.ServeTLS(limited, "", "") })
 }
