@@ -33,9 +33,7 @@ type Config struct {
 	Site site.Site
 	// System is the identifier of the site system that it runs on.
 	System string
-	// Receiver commits uploads.
-	Receiver *inbox.Receiver
-	Now      func() time.Time
+	Now    func() time.Time
 }
 
 // ManagementPoint is the role.
@@ -67,10 +65,16 @@ func New(c Config) (*ManagementPoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	receiver := inbox.NewReceiver(inbox.ReceiverConfig{DB: c.DB, ManagementPoint: c.System, Now: c.Now, OnConflict: noteConflict})
 	return &ManagementPoint{
-		c: c, root: root, receiver: c.Receiver, strangers: strangers, contacts: newContacts(),
+		c: c, root: root, receiver: receiver, strangers: strangers, contacts: newContacts(),
 		directory: device.NewDirectory(c.DB), policy: policy.NewCache(c.DB),
 	}, nil
+}
+
+// noteConflict says at the device that two running clients use its identity.
+func noteConflict(ctx context.Context, tx *sitedb.Tx, id string) error {
+	return device.SetConflict(ctx, tx, id, "two running clients use this identity; the older one was told to register as another device")
 }
 
 // Run keeps what the role knows up to date until ctx ends. It returns when

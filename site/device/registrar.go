@@ -39,7 +39,7 @@ const (
 	EventReregistered
 	EventCopy
 	EventRefused
-	EventConflict
+	EventWaits
 )
 
 // TopicRegistration is announced when a registration waits for a decision.
@@ -92,7 +92,7 @@ func (g *Registrar) decide(ctx context.Context, tx *sitedb.Tx, row Registration)
 			row.Code = wire.CodeRefused
 		}
 		row.Detail = err.Error()
-		if err := g.c.Report(ctx, tx, EventRefused, row.Device, row.Source, row.Detail); err != nil {
+		if err := g.c.Report(ctx, tx, EventRefused, row.Device, nameOf(row.Claim()), row.Source, row.Detail); err != nil {
 			return err
 		}
 	default:
@@ -103,6 +103,14 @@ func (g *Registrar) decide(ctx context.Context, tx *sitedb.Tx, row Registration)
 	tx.Announce("registration-decided")
 	_, err = putRegistration.Exec(ctx, tx, row)
 	return err
+}
+
+// nameOf is how a machine that was refused is called in a message.
+func nameOf(r wire.Registration) string {
+	if r.Name == "" {
+		return "a machine"
+	}
+	return r.Name
 }
 
 func (g *Registrar) register(ctx context.Context, tx *sitedb.Tx, row *Registration, now time.Time) error {
@@ -126,7 +134,7 @@ func (g *Registrar) register(ctx context.Context, tx *sitedb.Tx, row *Registrati
 	case r.Proof == wire.ProofNone:
 		row.State, row.DecidedAt = StatePending, nil
 		tx.Announce("registration-pending")
-		return nil
+		return g.c.Report(ctx, tx, EventWaits, "", r.Name, row.Source)
 	}
 	return fault.InvalidField("proof", "is %q, want %q, %q or %q", clip(r.Proof), wire.ProofToken, wire.ProofCertificate, wire.ProofNone)
 }

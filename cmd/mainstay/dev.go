@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"mainstay/adminapi"
+	"mainstay/cmd/mainstay/config"
+	"mainstay/lib/fault"
+	"mainstay/lib/filesys"
+	"mainstay/lib/lifecycle"
+	"mainstay/role/siteserver"
+)
+
+// devOptions say where 'mainstay dev' keeps its site.
+type devOptions struct {
+	dir      string
+	siteCode string
+	// client, admin are the ports on loopback.
+	client, admin int
+	packages      string
+}
+
+func newDevCommand() *cobra.Command {
+	var o devOptions
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a whole site for trying out: server, console and this machine as a client",
+		Long: `Make a site in ./var when there is none, run it on loopback with this machine
+as its first client, and say what to try. The client lives in its own folder and
+touches nothing else of the machine. A second run finds the site as it was;
+Ctrl-C stops everything. It needs no root; what root alone can read of this
+machine's inventory is missing without it.`,
+		Example: "  mainstay dev\n  mainstay dev --dir /tmp/site --client-port 18443 --admin-port 19443",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runDev(cmd.Context(), cmd.OutOrStdout(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.dir, "dir", "var", "folder of the site and its client")
+	flags.StringVar(&o.siteCode, "site-code", "LAB", "site code, when a site is made")
+	flags.IntVar(&o.client, "client-port", 8443, "port for clients, on loopback")
+	flags.IntVar(&o.admin, "admin-port", 9443, "port for console and API, on loopback")
+	flags.StringVar(&o.packages, "client-packages", "", "folder of client packages (default: packages beside this program)")
+	return cmd
+}
+
+func runDev(ctx context.Context, out io.Writer, o devOptions) error {
+	dir, err := filepath.Abs(o.dir)
+	if err != nil {
+		return fmt.Errorf("cannot resolve %s: %w", o.dir, err)
+	}
+	o.dir = dir
+	if err := filesys.MakeDir(dir, 0o700); err != nil {
+		return err
+	}
+	unlock, err := filesys.Lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	clientProgram, err := besideUs("mainstay-client")
+	if err != nil {
+		return err
+	}
+	c, err := devSite(ctx, out, o)
+	if err != nil {
+		return err
+	}
+	ready := make(chan struct{})
+	return lifecycle.Run(ctx,
+		lifecycle.Task{Name: "site", Run: func(ctx context.Context) error {
+			return runServer(ctx, c, func() { close(ready) })
+		}},
+		lifecycle.Task{Name: "client", Run: func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ready:
+			}
+			say(out, "site is up: console and API at https://localhost:%d, clients at :%d", o.admin, o.client)
+			return devClient(ctx, out, o, c, clientProgram)
+		}},
+	)
+}
+
+func say(out io.Writer, format string, args ...any) {
+	fmt.Fprintf(out, "mainstay: "+format+"\n", args...)
+}
+
+// devSite makes the site where there is none and writes its configuration.
+func devSite(ctx context.Context, out io.Writer, o devOptions) (config.Config, error) {
+	c := config.Default()
+	c.Data, c.Database = filepath.Join(o.dir, "site"), ""
+	c.Name, c.Address = "localhost", "localhost"
+	c.ClientListen, c.AdminListen = fmt.Sprintf("127.0.0.1:%d", o.client), fmt.Sprintf("127.0.0.1:%d", o.admin)
+	c.Socket, c.LogLevel = filepath.Join(o.dir, "run", "provider.sock"), "warn"
+	c.ClientPackages = o.packages
+	if o.packages == "" {
+		if self, err := os.Executable(); err == nil {
+			c.ClientPackages = filepath.Join(filepath.Dir(self), "packages")
+		}
+	}
+	data, err := yaml.Marshal(c)
+	if err != nil {
+		return c, fmt.Errorf("cannot encode the configuration: %w", err)
+	}
+	path := filepath.Join(o.dir, "mainstay.yaml")
+	if err := filesys.WriteFile(path, data, 0o600); err != nil {
+		return c, err
+	}
+	if c, err = config.Load(path); err != nil {
+		return c, err
+	}
+	made, err := siteserver.Init(ctx, siteserver.InitConfig{
+		Database: c.DatabasePath(), Keys: c.KeysDir(), SiteCode: o.siteCode, Name: "Trial site", Now: time.Now(),
+	})
+	switch {
+	case fault.Is(err, fault.Conflict):
+		say(out, "found the site in %s as it was", o.dir)
+		return c, nil
+	case err != nil:
+		return c, err
+	}
+	say(out, "made site %s in %s", made.Site.Code, o.dir)
+	say(out, "recovery key, shown this once: %s", made.RecoveryKey)
+	say(out, "root key, sealed to it: %s (for a real site, keep both elsewhere)", made.RootKey)
+	return c, nil
+}
+
+// devClient registers this machine once and runs its client as a process of
+// its own until ctx ends.
+func devClient(ctx context.Context, out io.Writer, o devOptions, c config.Config, program string) error {
+	state := filepath.Join(o.dir, "client")
+	api, err := devAPI(c)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(state, "client.yaml")); errors.Is(err, os.ErrNotExist) {
+		say(out, "registering this machine")
+		if err := devRegister(ctx, api, o, program, state); err != nil {
+			return err
+		}
+	}
+	if os.Geteuid() != 0 {
+		say(out, "the client runs without root: serial numbers and owners of listening ports need root")
+	}
+	client := exec.CommandContext(ctx, program, "run", "--state-dir", state)
+	client.Stdout, client.Stderr = os.Stderr, os.Stderr
+	// A group of its own, so that Ctrl-C reaches it through us, in order.
+	client.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	client.Cancel = func() error { return client.Process.Signal(syscall.SIGTERM) }
+	client.WaitDelay = 10 * time.Second
+	if err := client.Start(); err != nil {
+		return fmt.Errorf("cannot start the client: %w", err)
+	}
+	if err := devWelcome(ctx, out, api, o); err != nil && ctx.Err() == nil {
+		say(out, "%v", err)
+	}
+	if err := client.Wait(); ctx.Err() == nil {
+		return fmt.Errorf("the client ended: %w", cmpError(err, errors.New("without an error")))
+	}
+	return nil
+}
+
+func cmpError(err, fallback error) error {
+	if err != nil {
+		return err
+	}
+	return fallback
+}
+
+func devRegister(ctx context.Context, api *adminapi.ClientWithResponses, o devOptions, program, state string) error {
+	token, err := devToken(ctx, api)
+	if err != nil {
+		return err
+	}
+	install := exec.CommandContext(ctx, program, "install", "--mp", fmt.Sprintf("localhost:%d", o.client),
+		"--site", o.siteCode, "--state-dir", state, "--no-service")
+	install.Env = append(os.Environ(), "MAINSTAY_TOKEN="+token)
+	if output, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("this machine was not registered: %w\n%s", err, strings.TrimSpace(string(output)))
+	}
+	return nil
+}
+
+// besideUs finds a program that was built with this one.
+func besideUs(name string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("cannot find this program: %w", err)
+	}
+	path := filepath.Join(filepath.Dir(self), name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if path, err = exec.LookPath(name); err != nil {
+		return "", fault.New(fault.NotFound, "%s is neither beside this program nor in PATH; build it with 'make build'", name)
+	}
+	return path, nil
+}
