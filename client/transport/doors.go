@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"mainstay/lib/fault"
 	"mainstay/lib/signed"
@@ -56,8 +57,12 @@ func (t *Transport) firstContact(ctx context.Context, address string, trusts fun
 	// Nobody unknown learns who we are.
 	h.TLSClientConfig.GetClientCertificate = nil
 	defer h.CloseIdleConnections()
-	a, o := exchange(ctx, httpClient(h), address, call{method: http.MethodGet, path: wire.DoorSite, limit: wire.MaxAnswerBytes})
-	if f := judge(ctx, o); f != nil {
+	began := time.Now()
+	c := call{method: http.MethodGet, path: wire.DoorSite, limit: wire.MaxAnswerBytes}
+	a, o := exchange(ctx, httpClient(h), address, c)
+	f := judge(ctx, o)
+	t.observe(began, address, c, a, f)
+	if f != nil {
 		return wire.Signed{}, wire.SiteDescription{}, f
 	}
 	s, unchecked, err := decodeSite(a.body)
@@ -254,7 +259,7 @@ func (t *Transport) Upload(ctx context.Context, u Upload) (int64, error) {
 	if err := sign(header, u, body); err != nil {
 		return 0, err
 	}
-	a, err := t.do(ctx, call{method: http.MethodPost, path: wire.DoorMessages, header: header, body: body, limit: wire.MaxAnswerBytes})
+	a, err := t.do(ctx, call{method: http.MethodPost, path: wire.DoorMessages, header: header, body: body, limit: wire.MaxAnswerBytes, messages: len(u.Messages)})
 	if err != nil {
 		return 0, err
 	}

@@ -60,6 +60,9 @@ type Config struct {
 	Compressor *Compressor
 	// Log hears of changes of management point; nil means slog.Default.
 	Log *slog.Logger
+	// Observe is told of each exchange, by the goroutine that made it; nil
+	// tells nobody.
+	Observe func(Exchange)
 }
 
 // Transport reaches the management points of one site for one client. Its
@@ -73,6 +76,7 @@ type Transport struct {
 	client     *http.Client
 	http       *http.Transport
 	dial       func(ctx context.Context, network, address string) (net.Conn, error)
+	observer   func(Exchange)
 
 	mu      sync.Mutex // guards everything below
 	root    *x509.Certificate
@@ -93,7 +97,7 @@ type point struct {
 func New(c Config) *Transport {
 	t := &Transport{
 		siteCode: c.SiteCode, now: c.Now, random: c.Random, compressor: c.Compressor, log: c.Log,
-		root: c.Root, own: c.Own, dial: c.Dial,
+		root: c.Root, own: c.Own, dial: c.Dial, observer: c.Observe,
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -266,6 +270,8 @@ type call struct {
 	body         []byte
 	// limit bounds the plain body of the answer.
 	limit int64
+	// messages is the number of messages in the body.
+	messages int
 }
 
 // answer is a success.
@@ -285,8 +291,10 @@ func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 	}
 	var last *Failure
 	for _, p := range order {
+		began := time.Now()
 		a, o := t.exchange(ctx, p.address, c)
 		f := judge(ctx, o)
+		t.observe(began, p.address, c, a, f)
 		if f == nil {
 			t.served(ctx, p)
 			return a, nil
