@@ -154,10 +154,7 @@ func TestWatchSeesTheKernel(t *testing.T) {
 	}
 	ready, said, ended := make(chan int), make(chan string, 100), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and with it
-		// the namespaces.
-		runtime.LockOSThread()
+	onOwnThread(func() {
 		err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS)
 		if err == nil {
 			err = unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
@@ -170,7 +167,7 @@ func TestWatchSeesTheKernel(t *testing.T) {
 		kernel.mountinfo = "/proc/thread-self/mountinfo"
 		config := Config{kernel: kernel, settle: time.Millisecond, watching: func() { ready <- unix.Gettid() }}
 		ended <- Watch(ctx, config, func(reason string) { said <- reason })
-	}()
+	})
 	var thread int
 	select {
 	case thread = <-ready:
@@ -180,8 +177,7 @@ func TestWatchSeesTheKernel(t *testing.T) {
 	done := make(chan error)
 	inside := func(change func() error) {
 		t.Helper()
-		go func() {
-			runtime.LockOSThread()
+		onOwnThread(func() {
 			done <- func() error {
 				for _, space := range []struct {
 					name string
@@ -199,7 +195,7 @@ func TestWatchSeesTheKernel(t *testing.T) {
 				}
 				return change()
 			}()
-		}()
+		})
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
@@ -223,6 +219,28 @@ func TestWatchSeesTheKernel(t *testing.T) {
 		t.Errorf("%q was told once more", reason)
 	default:
 	}
+}
+
+// onOwnThread runs f in a thread that ends with it, and with it the namespaces
+// that it has entered. The first thread is spared: the system shows its
+// namespaces as those of the process.
+func onOwnThread(f func()) {
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		// While this goroutine holds the first thread, another cannot get it.
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runtime.LockOSThread()
+			f()
+		}()
+		<-done
+		runtime.UnlockOSThread()
+	}()
 }
 
 // setLink sets the flags of an interface.
