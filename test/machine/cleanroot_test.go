@@ -53,6 +53,12 @@ func TestCleanRoot(t *testing.T) {
 	if content, err := os.ReadFile(filepath.Join(one, "etc/mine")); err != nil || string(content) != "content\n" {
 		t.Errorf("the test does not see what was written in its root: %q (%v)", content, err)
 	}
+	if out, err := run(t, a, "sh", "-c", "echo data >file"); err != nil {
+		t.Fatal(out, err)
+	}
+	if content, err := os.ReadFile(filepath.Join(a.Folder(), "file")); err != nil || string(content) != "data\n" {
+		t.Errorf("what alpha wrote in its folder is %q (%v)", content, err)
+	}
 	if out, err := run(t, b, "cat", filepath.Join(a.Folder(), "file")); err == nil {
 		t.Errorf("beta sees alpha's folder: %s", out)
 	}

@@ -3,6 +3,7 @@ package syncedcopy
 import (
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -522,4 +523,23 @@ func TestWithoutSyncForgetsWhatMatches(t *testing.T) {
 	if got := fs.Counts(t); got.Forgotten != 2 || got.Syncs != 5 {
 		t.Errorf("counts are %+v, want 5 syncs and 2 forgotten", got)
 	}
+}
+
+// What else a data folder needs of a file system.
+func TestLocksAndSocketsWork(t *testing.T) {
+	t.Parallel()
+	d := disk{t, Mount(t, t.TempDir()).Path()}
+	d.write("lock", "")
+	first, second := d.open("lock", os.O_RDWR), d.open("lock", os.O_RDWR)
+	d.must(unix.Flock(int(first.Fd()), unix.LOCK_EX))
+	if err := unix.Flock(int(second.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != unix.EWOULDBLOCK {
+		t.Errorf("a second lock gave %v, want a refusal", err)
+	}
+
+	listener, err := net.Listen("unix", d.path("socket"))
+	d.must(err)
+	defer listener.Close()
+	connection, err := net.Dial("unix", d.path("socket"))
+	d.must(err)
+	d.must(connection.Close())
 }
