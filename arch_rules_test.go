@@ -296,7 +296,11 @@ func (tree *sourceTree) forbiddenIn(file *sourceFile, inTest, isLifecycle bool) 
 	report := func(node ast.Node, what, why string) {
 		found = append(found, breach{tree.at(node.Pos()), what, why})
 	}
-	timeName, synctestName := importName(file.syntax, "time"), importName(file.syntax, "testing/synctest")
+	timeName, httpName := importName(file.syntax, "time"), importName(file.syntax, "net/http")
+	bubbles := synctestBubbles(file.syntax)
+	bubbled := func(node ast.Node) bool {
+		return slices.ContainsFunc(bubbles, func(b ast.Node) bool { return b.Pos() <= node.Pos() && node.End() <= b.End() })
+	}
 
 	for _, group := range file.syntax.Comments {
 		for _, comment := range group.List {
@@ -316,20 +320,40 @@ func (tree *sourceTree) forbiddenIn(file *sourceFile, inTest, isLifecycle bool) 
 				report(node, "has a function init", "what runs because a package is imported cannot be ordered, configured or left out in a test: register in an explicit table where the program is put together")
 			}
 		case *ast.CallExpr:
-			if isSelector(node.Fun, synctestName, "Test") {
-				return false // sleeping in a bubble of synctest takes no time and is how its clock moves
+			if len(node.Args) == 1 && isSelector(node.Args[0], httpName, "ErrAbortHandler") {
+				return true // the one way in which net/http lets a handler end a connection
 			}
 			if name, ok := node.Fun.(*ast.Ident); ok && name.Name == "panic" && !inTest {
 				report(node, "panics", "one program carries every role of a machine, and a panic ends them all: return an error, which says what is wrong to somebody who can act")
 			}
 		case *ast.SelectorExpr:
-			if isSelector(node, timeName, "Sleep") {
+			if isSelector(node, timeName, "Sleep") && !bubbled(node) {
 				report(node, "uses time.Sleep", "sleeping is either too short or too long, and cannot be cancelled: wait for a signal, use the clock that was passed in, or testing/synctest")
 			}
 		}
 		return true
 	})
 	return found
+}
+
+// synctestBubbles are the parts of a file that run in a bubble of synctest,
+// where sleeping takes no time and is how the clock moves: what is given to
+// synctest.Test, and functions that call synctest.Wait, which works nowhere
+// else.
+func synctestBubbles(file *ast.File) []ast.Node {
+	name := importName(file, "testing/synctest")
+	var bubbles []ast.Node
+	for _, declaration := range file.Decls {
+		ast.Inspect(declaration, func(node ast.Node) bool {
+			if call, ok := node.(*ast.CallExpr); ok && isSelector(call.Fun, name, "Test") {
+				bubbles = append(bubbles, call)
+			} else if ok && isSelector(call.Fun, name, "Wait") {
+				bubbles = append(bubbles, declaration)
+			}
+			return true
+		})
+	}
+	return bubbles
 }
 
 // importName is the name under which a file uses an import, or "".
