@@ -74,7 +74,7 @@ func (m machine) lines(name string, visit func(line []byte) bool) error {
 }
 
 func eachLine(from io.Reader, visit func(line []byte) bool) error {
-	reader := bufio.NewReaderSize(from, 16<<10)
+	reader := bufio.NewReaderSize(from, 4<<10)
 	var long []byte
 	for {
 		part, more, err := reader.ReadLine()

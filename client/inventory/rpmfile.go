@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // readRPMNDB reads the form of SUSE: a header, slots of 16 bytes in pages of
 // 4,096, and blobs that the slots point at. All numbers are little endian.
-func readRPMNDB(ctx context.Context, file string, emit func([]byte) error) error {
+func readRPMNDB(ctx context.Context, file string, emit emitHeader) error {
 	return withFile(file, func(f *os.File, size int64) error { return scanNDB(ctx, f, size, emit) })
 }
 
@@ -39,7 +40,7 @@ const (
 	ndbFirst = 2 // slots that the header takes
 )
 
-func scanNDB(ctx context.Context, f io.ReaderAt, size int64, emit func([]byte) error) error {
+func scanNDB(ctx context.Context, f io.ReaderAt, size int64, emit emitHeader) error {
 	le := binary.LittleEndian
 	var header [32]byte
 	if _, err := f.ReadAt(header[:], 0); err != nil || string(header[:4]) != "RpmP" || le.Uint32(header[4:]) != 0 {
@@ -50,7 +51,6 @@ func scanNDB(ctx context.Context, f io.ReaderAt, size int64, emit func([]byte) e
 		return fmt.Errorf("%d pages of slots in %d bytes", pages, size)
 	}
 	var page [ndbPage]byte
-	var blob []byte
 	for n := range pages {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -70,11 +70,11 @@ func scanNDB(ctx context.Context, f io.ReaderAt, size int64, emit func([]byte) e
 			if id == 0 {
 				continue
 			}
-			var err error
-			if blob, err = readNDBBlob(f, at, id, size, blob); err != nil {
+			blob, err := openNDBBlob(f, at, id, size)
+			if err != nil {
 				return err
 			}
-			if err := emit(blob); err != nil {
+			if err := emit(blob, blob.Size()); err != nil {
 				return err
 			}
 		}
@@ -82,32 +82,22 @@ func scanNDB(ctx context.Context, f io.ReaderAt, size int64, emit func([]byte) e
 	return nil
 }
 
-func readNDBBlob(f io.ReaderAt, at int64, id uint32, size int64, buffer []byte) ([]byte, error) {
+func openNDBBlob(f io.ReaderAt, at int64, id uint32, size int64) (*io.SectionReader, error) {
 	le := binary.LittleEndian
 	var header [ndbBlob]byte
 	if _, err := f.ReadAt(header[:], at); err != nil {
-		return buffer, err
+		return nil, err
 	}
 	length := int64(le.Uint32(header[12:]))
 	if string(header[:4]) != "BlbS" || le.Uint32(header[4:]) != id || length > maxRPMHeader || at+ndbBlob+length > size {
-		return buffer, fmt.Errorf("package %d is not where its slot says", id)
+		return nil, fmt.Errorf("package %d is not where its slot says", id)
 	}
-	buffer = sized(buffer, length)
-	_, err := f.ReadAt(buffer, at+ndbBlob)
-	return buffer, err
-}
-
-// sized is a buffer of a length, the old one where it is large enough.
-func sized(buffer []byte, length int64) []byte {
-	if int64(cap(buffer)) < length {
-		return make([]byte, length)
-	}
-	return buffer[:length]
+	return io.NewSectionReader(f, at+ndbBlob, length), nil
 }
 
 // readRPMBerkeley reads the hash form of Berkeley DB, as far as rpm uses it: of
 // each pair on a hash page the value lies in a chain of overflow pages.
-func readRPMBerkeley(ctx context.Context, file string, emit func([]byte) error) error {
+func readRPMBerkeley(ctx context.Context, file string, emit emitHeader) error {
 	return withFile(file, func(f *os.File, size int64) error { return scanBerkeley(ctx, f, size, emit) })
 }
 
@@ -131,11 +121,12 @@ type berkeley struct {
 	order binary.ByteOrder
 	page  int64
 	last  uint32
-	chain []byte
-	blob  []byte
+	// chain are the pages of the present value, starts what comes before each.
+	chain  []uint32
+	starts []int64
 }
 
-func scanBerkeley(ctx context.Context, f io.ReaderAt, size int64, emit func([]byte) error) error {
+func scanBerkeley(ctx context.Context, f io.ReaderAt, size int64, emit emitHeader) error {
 	var meta [64]byte
 	if _, err := f.ReadAt(meta[:], 0); err != nil {
 		return errors.New("this is no package database")
@@ -152,7 +143,6 @@ func scanBerkeley(ctx context.Context, f io.ReaderAt, size int64, emit func([]by
 		return fmt.Errorf("the file has %d pages and says %d", pages, int64(b.last)+1)
 	}
 	page := make([]byte, b.page)
-	b.chain = make([]byte, b.page)
 	for n := uint32(1); n <= b.last; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -171,7 +161,7 @@ func scanBerkeley(ctx context.Context, f io.ReaderAt, size int64, emit func([]by
 
 // hashPage emits the values of a page: every second entry of the list of
 // offsets that follows the header.
-func (b *berkeley) hashPage(page []byte, emit func([]byte) error) error {
+func (b *berkeley) hashPage(page []byte, emit emitHeader) error {
 	entries := int(b.order.Uint16(page[bdbEntries:]))
 	if bdbHeader+2*entries > len(page) {
 		return errors.New("a hash page has more entries than room")
@@ -189,37 +179,62 @@ func (b *berkeley) hashPage(page []byte, emit func([]byte) error) error {
 		if err := b.overflow(first, int64(length)); err != nil {
 			return err
 		}
-		if err := emit(b.blob); err != nil {
+		if err := emit(b, int64(length)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// overflow gathers a value from its chain. The length that the entry gives ends
-// it, so that a chain that leads in a circle does too.
+// overflow finds the pages of a value. The length that the entry gives ends
+// the chain, so that one that leads in a circle ends too.
 func (b *berkeley) overflow(number uint32, length int64) error {
 	if length > maxRPMHeader {
 		return fmt.Errorf("a value of %d bytes, at most %d", length, maxRPMHeader)
 	}
-	b.blob = b.blob[:0]
-	for int64(len(b.blob)) < length {
+	b.chain, b.starts = b.chain[:0], append(b.starts[:0], 0)
+	var header [bdbHeader]byte
+	total := int64(0)
+	for total < length {
 		if number == 0 || number > b.last {
 			return errors.New("a chain of overflow pages ends too early")
 		}
-		if _, err := b.file.ReadAt(b.chain, int64(number)*b.page); err != nil {
+		if _, err := b.file.ReadAt(header[:], int64(number)*b.page); err != nil {
 			return err
 		}
 		// On overflow pages this field holds the number of bytes.
-		used := int(b.order.Uint16(b.chain[bdbFree:]))
-		if b.chain[bdbKind] != bdbOverflow || used == 0 || bdbHeader+used > len(b.chain) {
+		used := int64(b.order.Uint16(header[bdbFree:]))
+		if header[bdbKind] != bdbOverflow || used == 0 || bdbHeader+used > b.page {
 			return errors.New("a page of a chain is not an overflow page")
 		}
-		b.blob = append(b.blob, b.chain[bdbHeader:bdbHeader+used]...)
-		number = b.order.Uint32(b.chain[bdbNext:])
+		total += used
+		b.chain, b.starts = append(b.chain, number), append(b.starts, total)
+		number = b.order.Uint32(header[bdbNext:])
 	}
-	if int64(len(b.blob)) != length {
+	if total != length {
 		return errors.New("a chain of overflow pages is longer than its value")
 	}
 	return nil
+}
+
+// ReadAt reads from the present value; it implements io.ReaderAt.
+func (b *berkeley) ReadAt(p []byte, from int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		// The page whose start is the last one not behind the wanted byte.
+		at := from + int64(n)
+		i, found := slices.BinarySearch(b.starts, at)
+		if !found {
+			i--
+		}
+		if i < 0 || i >= len(b.chain) {
+			return n, io.ErrUnexpectedEOF
+		}
+		part := min(int64(len(p)-n), b.starts[i+1]-at)
+		if _, err := b.file.ReadAt(p[n:n+int(part)], int64(b.chain[i])*b.page+bdbHeader+at-b.starts[i]); err != nil {
+			return n, err
+		}
+		n += int(part)
+	}
+	return n, nil
 }

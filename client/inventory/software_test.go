@@ -261,8 +261,8 @@ func TestRPMDatabasesOfDistributions(t *testing.T) {
 			t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
 				t.Parallel()
 				var got []string
-				err := database.read(t.Context(), file, func(blob []byte) error {
-					row, ok, err := rpmPackage(blob)
+				err := database.read(t.Context(), file, func(blob io.ReaderAt, size int64) error {
+					row, ok, err := rpmPackage(blob, size)
 					if ok {
 						got = append(got, fmt.Sprintf("%s %s %s %q %q %d %d", row.Name, row.Version, row.Architecture, row.Publisher, row.DisplayName, row.InstalledSize, row.InstallTime))
 					}
@@ -315,14 +315,20 @@ func FuzzRPM(f *testing.F) {
 	f.Add(berkeleyDatabase(binary.LittleEndian, blob, false))
 	f.Add(berkeleyDatabase(binary.BigEndian, bytes.Repeat(blob, 20), true))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ctx, none := context.Background(), func([]byte) error { return nil }
-		row, ok, err := rpmPackage(data)
+		ctx := context.Background()
+		row, ok, err := rpmPackage(bytes.NewReader(data), int64(len(data)))
 		if ok && (err != nil || row.Name == "" || row.Version == "") {
 			t.Errorf("got %+v, %v", row, err)
 		}
 		// No answer is wrong as long as there is one.
-		_ = scanNDB(ctx, bytes.NewReader(data), int64(len(data)), none)
-		_ = scanBerkeley(ctx, bytes.NewReader(data), int64(len(data)), none)
+		_ = scanNDB(ctx, bytes.NewReader(data), int64(len(data)), func(blob io.ReaderAt, size int64) error {
+			_, _, err := rpmPackage(blob, size)
+			return err
+		})
+		_ = scanBerkeley(ctx, bytes.NewReader(data), int64(len(data)), func(blob io.ReaderAt, size int64) error {
+			_, _, err := rpmPackage(blob, size)
+			return err
+		})
 	})
 }
 
