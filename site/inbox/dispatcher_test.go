@@ -154,6 +154,10 @@ func TestDeadLetters(t *testing.T) {
 			if len(dead) != 1 || !strings.Contains(dead[0].Reason, test.reason) || dead[0].Number != 0 {
 				t.Fatalf("dead letters %+v, want one whole upload: %s", dead, test.reason)
 			}
+			letter, content := s.show(dead[0].ID)
+			if letter.Reason != dead[0].Reason || content.Header == "" || len(content.Body) > MaxShownBody {
+				t.Errorf("the letter shows as %+v with %d bytes, truncated %v", letter, len(content.Body), content.Truncated)
+			}
 			if n := len(s.stored()); n != 3 || s.waiting() != 0 {
 				t.Errorf("%d messages arrived, %d uploads wait; want 3 and 0", n, s.waiting())
 			}
@@ -412,6 +416,14 @@ func TestCleanKeepsWhatMayBeRepeated(t *testing.T) {
 	if err := s.db.Write(t.Context(), func(tx *sitedb.Tx) error { return Forget(t.Context(), tx, "gone") }); err != nil || s.marks("gone") != 0 {
 		t.Errorf("a deleted device is remembered: %v", err)
 	}
+}
+
+func (s *site) show(id int64) (letter DeadLetter, content DeadLetterContent) {
+	s.t.Helper()
+	return read(s, func(tx *sitedb.Tx) (_ DeadLetter, err error) {
+		letter, content, err = ShowDeadLetter(context.Background(), tx, id)
+		return letter, err
+	}), content
 }
 
 func (s *site) through(device string) int64 {

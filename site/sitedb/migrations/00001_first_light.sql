@@ -278,7 +278,8 @@ CREATE TABLE inventory_device (
     number     ${ID},
     device     TEXT   NOT NULL CONSTRAINT inventory_device_is_unique UNIQUE,
     hash       TEXT   NOT NULL,
-    time       BIGINT NOT NULL
+    time       BIGINT NOT NULL,
+    received_at BIGINT NOT NULL
 );
 -- The rows that a device has now, per class. counted: the class is part of the
 -- hash; it is not when the client could not read it for its last full report.
@@ -288,6 +289,7 @@ CREATE TABLE inventory_class (
     items   BIGINT NOT NULL,
     hash    ${BYTES} NOT NULL,
     counted BOOLEAN NOT NULL,
+    changed_at BIGINT NOT NULL,
     PRIMARY KEY (device, class)
 ) ${ROWLESS};
 -- until 0: still so.
