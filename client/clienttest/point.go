@@ -435,7 +435,7 @@ type listener struct {
 }
 
 func (l *listener) dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
+	near, far := newPipe(l.address)
 	select {
 	case l.conns <- far:
 		l.mu.Lock()

@@ -109,7 +109,9 @@ func (s *Site) System(t testing.TB, id string) mtls.Host {
 	t.Helper()
 	k := key(t)
 	cert, chain, err := s.issuing.Issue(mtls.Request{
-		Subject: mtls.Subject{SiteCode: s.Code, Purpose: mtls.PurposeSystem, ID: id}, Key: k.Public(), Lifetime: mtls.SystemLifetime,
+		Subject: mtls.Subject{SiteCode: s.Code, Purpose: mtls.PurposeSystem, ID: id}, Key: k.Public(),
+		// Longer than real ones: nothing here renews them.
+		Lifetime: mtls.IssuingLifetime,
 	}, time.Now())
 	check(t, err)
 	return mtls.Fixed{Certificate: tls.Certificate{Certificate: chain, PrivateKey: k, Leaf: cert}}
@@ -252,6 +254,11 @@ func (s *Site) PolicyAnswer(device string) (wire.PolicyAnswer, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.devices[device]
+	// A site renews freshness long before it ends.
+	if until := time.UnixMicro(d.freshness.Expires); time.Until(until) < wire.FreshnessDays*12*time.Hour {
+		d.freshness.Statement = s.statement(device, d.freshness.Version+1)
+		d.freshness.Expires = time.Now().Add(wire.FreshnessDays * 24 * time.Hour).UnixMicro()
+	}
 	return wire.PolicyAnswer{
 		Assignments: s.Sign(wire.KindPolicyAssignments, d.assignments),
 		Freshness:   s.Sign(wire.KindPolicyFreshness, d.freshness),

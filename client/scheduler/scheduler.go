@@ -9,7 +9,6 @@ package scheduler
 import (
 	"context"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -63,12 +62,15 @@ type Scheduler struct {
 	keep   func(string, Occurrence)
 	wake   chan struct{}
 
-	mu   sync.Mutex // guards everything below
-	kept map[string]Occurrence
-	jobs map[string]*job
+	mu    sync.Mutex // guards everything below
+	kept  map[string]Occurrence
+	jobs  map[string]*job
+	added int
 }
 
 type job struct {
+	// order breaks ties: what was set first runs first.
+	order  int
 	rhythm Rhythm
 	next   Occurrence // zero: not planned
 	// again is an earlier run that was asked for; zero: none.
@@ -111,7 +113,8 @@ func (s *Scheduler) Set(name string, r Rhythm) {
 	}
 	now := s.clock()
 	if j == nil {
-		j = &job{rhythm: r, next: s.firstLocked(name, r, now)}
+		s.added++
+		j = &job{order: s.added, rhythm: r, next: s.firstLocked(name, r, now)}
 		s.jobs[name] = j
 	} else {
 		j.rhythm = r
@@ -155,6 +158,13 @@ func (s *Scheduler) Remove(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.jobs, name)
+}
+
+// Reset forgets all jobs and what was kept of them.
+func (s *Scheduler) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept, s.jobs = nil, map[string]*job{}
 }
 
 // Trigger makes a job due after a time from now at the latest, beside its
@@ -219,9 +229,8 @@ func (s *Scheduler) nextDue() (string, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock()
-	first, wait := "", look
-	for _, name := range slices.Sorted(maps.Keys(s.jobs)) {
-		j := s.jobs[name]
+	first, wait, order := "", look, 0
+	for name, j := range s.jobs {
 		if j.rhythm.Interval > 0 {
 			if next := s.adjustLocked(j.next, j.rhythm, now); next != j.next {
 				j.next = next // the clock was set back
@@ -231,8 +240,12 @@ func (s *Scheduler) nextDue() (string, time.Duration) {
 		if j.notBefore.After(now.Add(mostPostponed)) {
 			j.notBefore = time.Time{} // likewise
 		}
-		if due := j.due(); !due.IsZero() && (first == "" || due.Sub(now) < wait) {
-			first, wait = name, due.Sub(now)
+		due := j.due()
+		if due.IsZero() {
+			continue
+		}
+		if in := due.Sub(now); first == "" || in < wait || in == wait && j.order < order {
+			first, wait, order = name, in, j.order
 		}
 	}
 	return first, wait

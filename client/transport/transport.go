@@ -306,14 +306,24 @@ func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 			}
 			return answer{}, f
 		}
-		t.log.InfoContext(ctx, "management point does not serve", "management_point", p.address, "reason", f.Text)
-		t.mu.Lock()
-		t.restLocked(p, f.After)
-		t.mu.Unlock()
+		t.failed(ctx, p, f)
 		last = f
 	}
 	last.After = max(last.After, t.untilAwake())
 	return answer{}, last
+}
+
+// failed gives a management point a rest. Only the first failure in a row is
+// worth a line.
+func (t *Transport) failed(ctx context.Context, p *point, f *Failure) {
+	t.mu.Lock()
+	level := slog.LevelDebug
+	if p.rest.Failures() == 0 {
+		level = slog.LevelInfo
+	}
+	t.restLocked(p, f.After)
+	t.mu.Unlock()
+	t.log.Log(ctx, level, "management point does not serve", "management_point", p.address, "reason", f.Text)
 }
 
 // order is whom to ask, the current one first.
