@@ -122,6 +122,27 @@ func (e FindingSeverity) Valid() bool {
 	}
 }
 
+// Defines values for InventoryChangeChange.
+const (
+	Added   InventoryChangeChange = "added"
+	Changed InventoryChangeChange = "changed"
+	Removed InventoryChangeChange = "removed"
+)
+
+// Valid indicates whether the value is a known member of the InventoryChangeChange enum.
+func (e InventoryChangeChange) Valid() bool {
+	switch e {
+	case Added:
+		return true
+	case Changed:
+		return true
+	case Removed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for InventoryColumnType.
 const (
 	InventoryColumnTypeBool    InventoryColumnType = "bool"
@@ -140,24 +161,6 @@ func (e InventoryColumnType) Valid() bool {
 	case InventoryColumnTypeString:
 		return true
 	case InventoryColumnTypeTime:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for InventoryEventChange.
-const (
-	Added   InventoryEventChange = "added"
-	Removed InventoryEventChange = "removed"
-)
-
-// Valid indicates whether the value is a known member of the InventoryEventChange enum.
-func (e InventoryEventChange) Valid() bool {
-	switch e {
-	case Added:
-		return true
-	case Removed:
 		return true
 	default:
 		return false
@@ -467,10 +470,13 @@ type AuditVerification struct {
 
 // ClassSummary defines model for ClassSummary.
 type ClassSummary struct {
-	// ChangedAt when a row was last added
+	// ChangedAt when a row was last added or removed
 	ChangedAt time.Time `json:"changed_at"`
 	Class     string    `json:"class"`
 	Rows      int64     `json:"rows"`
+
+	// Unread the client could not read the class for its last full report: the rows are those of before
+	Unread bool `json:"unread"`
 }
 
 // ClientSetting defines model for ClientSetting.
@@ -751,11 +757,14 @@ type DeviceInventory struct {
 	// Classes classes with rows, in the order in which they are shown
 	Classes []ClassSummary `json:"classes"`
 
+	// CollectedAt when the newest report was collected; absent before the first
+	CollectedAt *time.Time `json:"collected_at,omitempty"`
+
 	// Errors what the client could not read at the newest report
 	Errors []CollectorError `json:"errors"`
 
-	// ReportedAt when the newest report arrived; absent before the first
-	ReportedAt *time.Time `json:"reported_at,omitempty"`
+	// ReceivedAt when the site got it
+	ReceivedAt *time.Time `json:"received_at,omitempty"`
 }
 
 // EditClientSetting defines model for EditClientSetting.
@@ -815,6 +824,26 @@ type InboxStatus struct {
 	Waiting int64 `json:"waiting"`
 }
 
+// InventoryChange defines model for InventoryChange.
+type InventoryChange struct {
+	// Before the row that went
+	Before *map[string]interface{} `json:"before,omitempty"`
+	Change InventoryChangeChange   `json:"change"`
+	Class  string                  `json:"class"`
+
+	// Columns columns that differ, for changed
+	Columns []string `json:"columns"`
+
+	// Time when the report that showed it was collected
+	Time time.Time `json:"time"`
+
+	// Values the row that came
+	Values *map[string]interface{} `json:"values,omitempty"`
+}
+
+// InventoryChangeChange defines model for InventoryChange.Change.
+type InventoryChangeChange string
+
 // InventoryClass defines model for InventoryClass.
 type InventoryClass struct {
 	Aliases     []string          `json:"aliases"`
@@ -847,21 +876,13 @@ type InventoryColumn struct {
 // InventoryColumnType time: integer microseconds since 1970, UTC
 type InventoryColumnType string
 
-// InventoryEvent defines model for InventoryEvent.
-type InventoryEvent struct {
-	Change InventoryEventChange   `json:"change"`
-	Class  string                 `json:"class"`
-	Time   time.Time              `json:"time"`
-	Values map[string]interface{} `json:"values"`
-}
-
-// InventoryEventChange defines model for InventoryEvent.Change.
-type InventoryEventChange string
-
 // InventoryRow defines model for InventoryRow.
 type InventoryRow struct {
-	// Since when the site learnt of it
+	// Since when it came
 	Since time.Time `json:"since"`
+
+	// Until when it went; absent while it is there
+	Until *time.Time `json:"until,omitempty"`
 
 	// Values by column; what is not known is absent
 	Values map[string]interface{} `json:"values"`
@@ -1003,9 +1024,9 @@ type PageDevice struct {
 	Total *int64 `json:"total,omitempty"`
 }
 
-// PageInventoryClass defines model for PageInventoryClass.
-type PageInventoryClass struct {
-	Items []InventoryClass `json:"items"`
+// PageInventoryChange defines model for PageInventoryChange.
+type PageInventoryChange struct {
+	Items []InventoryChange `json:"items"`
 
 	// Next cursor of the next page; absent on the last
 	Next *string `json:"next,omitempty"`
@@ -1014,9 +1035,9 @@ type PageInventoryClass struct {
 	Total *int64 `json:"total,omitempty"`
 }
 
-// PageInventoryEvent defines model for PageInventoryEvent.
-type PageInventoryEvent struct {
-	Items []InventoryEvent `json:"items"`
+// PageInventoryClass defines model for PageInventoryClass.
+type PageInventoryClass struct {
+	Items []InventoryClass `json:"items"`
 
 	// Next cursor of the next page; absent on the last
 	Next *string `json:"next,omitempty"`
@@ -1535,6 +1556,9 @@ type ListDeviceHistoryParams struct {
 
 	// Since changes from then on; absent for all that is kept
 	Since *time.Time `form:"since,omitempty" json:"since,omitempty"`
+
+	// Before changes before then
+	Before *time.Time `form:"before,omitempty" json:"before,omitempty"`
 
 	// Cursor next of the page before
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -4660,6 +4684,18 @@ func NewListDeviceHistoryRequest(server string, id string, params *ListDeviceHis
 
 		}
 
+		if params.Before != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "before", *params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -7600,13 +7636,13 @@ type ListDeviceHistoryResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *PageInventoryEvent
+	JSON200 *PageInventoryChange
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Problem
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r ListDeviceHistoryResponse) GetJSON200() *PageInventoryEvent {
+func (r ListDeviceHistoryResponse) GetJSON200() *PageInventoryChange {
 	return r.JSON200
 }
 
@@ -10409,7 +10445,7 @@ func ParseListDeviceHistoryResponse(rsp *http.Response) (*ListDeviceHistoryRespo
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest PageInventoryEvent
+		var dest PageInventoryChange
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -9,8 +9,10 @@ import (
 	"mainstay/site/access"
 	"mainstay/site/device"
 	"mainstay/site/inbox"
+	"mainstay/site/inventory"
 	"mainstay/site/policy"
 	"mainstay/site/sitedb"
+	"mainstay/site/statemessage"
 	"mainstay/site/status"
 )
 
@@ -154,7 +156,7 @@ func (a *API) deleteDevice(ctx context.Context, caller access.Caller, in *ByID) 
 // forget removes what the slices know of a device that is deleted.
 func (a *API) forget(ctx context.Context, tx *sitedb.Tx, id string) error {
 	for _, forget := range []func(context.Context, *sitedb.Tx, string) error{
-		inbox.Forget, status.Forget,
+		inbox.Forget, status.Forget, statemessage.Forget, inventory.Forget,
 		func(ctx context.Context, tx *sitedb.Tx, id string) error {
 			return policy.Forget(ctx, tx, id, a.c.Now())
 		},
