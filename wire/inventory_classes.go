@@ -150,7 +150,7 @@ func InventoryClasses() []InventoryClass {
 		{Name: ClassInstalledSoftware, Row: InstalledSoftware{}, KeyColumns: []string{"Name", "Architecture", "Source", "Version"},
 			Description: "Packages of dpkg and rpm. Several versions of one package may stand side by side (kernels)."},
 		{Name: ClassService, Aliases: []string{"Services"}, Row: Service{}, KeyColumns: []string{"Name"},
-			Volatile:    "State of a service that runs to its end and is started by timers is told only when it has failed.",
+			Volatile:    "State of a service that is started on demand (timer, socket, D-Bus) or runs to its end is told only when it has failed.",
 			Description: "Service units of systemd that have a file, instances of templates included when enabled."},
 		{Name: ClassLocalUserAccount, Aliases: []string{"Users", "SystemAccount"}, Row: LocalUserAccount{}, KeyColumns: []string{"Name"},
 			Description: "Accounts of the machine's own account file; those of a directory service are not local."},

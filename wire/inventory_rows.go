@@ -212,8 +212,8 @@ type InstalledSoftware struct {
 type Service struct {
 	Name        string `json:"Name" doc:"name of the unit without .service"`
 	DisplayName string `json:"DisplayName,omitempty" doc:"description of the unit"`
-	StartMode   string `json:"StartMode" doc:"enabled, disabled, static, masked, indirect, alias or generated"`
-	State       string `json:"State,omitempty" doc:"running, exited, stopped or failed; absent where systemd does not run"`
+	StartMode   string `json:"StartMode" doc:"enabled, enabled-runtime, disabled, static, masked, indirect or generated"`
+	State       string `json:"State,omitempty" doc:"running, exited, stopped or failed; absent where systemd does not run, and of services that are started on demand unless they have failed"`
 	ServiceType string `json:"ServiceType,omitempty" doc:"type of the unit (simple, notify, oneshot, ...)"`
 	PathName    string `json:"PathName,omitempty" doc:"first command that it starts, as written in the unit"`
 	StartName   string `json:"StartName,omitempty" doc:"user that it runs as, when not root"`
@@ -262,7 +262,7 @@ type KernelModule struct {
 // Virtualization says what kind of machine this is.
 type Virtualization struct {
 	Kind       string `json:"Kind" doc:"physical machine, virtual machine or container"`
-	Hypervisor string `json:"Hypervisor,omitempty" doc:"kvm, qemu, vmware, microsoft, xen, virtualbox, parallels, bhyve, amazon, google, firecracker or unknown"`
+	Hypervisor string `json:"Hypervisor,omitempty" doc:"kvm, qemu, vmware, microsoft, xen, virtualbox, parallels, bhyve, acrn, apple or unknown; of a container, that around it"`
 	Container  string `json:"Container,omitempty" doc:"docker, podman, lxc, systemd-nspawn, kubernetes, wsl or other"`
 }
 
