@@ -144,7 +144,7 @@ func devSite(ctx context.Context, out io.Writer, o devOptions) (config.Config, e
 // its own until ctx ends.
 func devClient(ctx context.Context, out io.Writer, o devOptions, c config.Config, program string) error {
 	state := filepath.Join(o.dir, "client")
-	api, err := devAPI(c)
+	api, err := newLocalClient(c.Socket)
 	if err != nil {
 		return err
 	}
@@ -170,16 +170,9 @@ func devClient(ctx context.Context, out io.Writer, o devOptions, c config.Config
 		say(out, "%v", err)
 	}
 	if err := client.Wait(); ctx.Err() == nil {
-		return fmt.Errorf("the client ended: %w", cmpError(err, errors.New("without an error")))
+		return fmt.Errorf("the client ended by itself (%v); its log is above", err)
 	}
 	return nil
-}
-
-func cmpError(err, fallback error) error {
-	if err != nil {
-		return err
-	}
-	return fallback
 }
 
 func devRegister(ctx context.Context, api *adminapi.ClientWithResponses, o devOptions, program, state string) error {

@@ -4,44 +4,26 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
 	"mainstay/adminapi"
-	"mainstay/cmd/mainstay/config"
-	"mainstay/lib/fault"
 )
 
 // devAdministrator signs in to the console of a trial site.
 const devAdministrator = "trial"
 
-// devAPI reaches the API of a trial site through its local socket.
-func devAPI(c config.Config) (*adminapi.ClientWithResponses, error) {
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-	}}
-	api, err := adminapi.NewClientWithResponses("http://local/api/v1", adminapi.WithHTTPClient(&http.Client{Transport: transport}))
-	if err != nil {
-		return nil, fmt.Errorf("cannot reach the API: %w", err)
-	}
-	return api, nil
-}
-
 // devToken makes a token for this machine, once the site answers.
 func devToken(ctx context.Context, api *adminapi.ClientWithResponses) (string, error) {
 	uses := int64(1)
 	name := "this machine"
-	answer, err := api.CreateTokenWithResponse(ctx, adminapi.NewToken{Name: &name, MaxUses: &uses})
+	answer, err := check(api.CreateTokenWithResponse(ctx, adminapi.NewToken{Name: &name, MaxUses: &uses}))
 	if err != nil {
 		return "", fmt.Errorf("cannot make a registration token: %w", err)
 	}
-	if answer.JSON201 == nil {
-		return "", apiError("make a registration token", answer.StatusCode(), answer.ApplicationProblemJSONDefault)
-	}
-	return answer.JSON201.Text, nil
+	created, err := body(answer.JSON201)
+	return created.Text, err
 }
 
 // devWelcome waits until the inventory of this machine can be read, and says
@@ -92,14 +74,15 @@ func devAwaitInventory(ctx context.Context, api *adminapi.ClientWithResponses) (
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		answer, err := api.ListDevicesWithResponse(ctx, &adminapi.ListDevicesParams{})
+		answer, err := check(api.ListDevicesWithResponse(ctx, &adminapi.ListDevicesParams{}))
 		if err != nil {
 			return "", fmt.Errorf("cannot list devices: %w", err)
 		}
-		if answer.JSON200 == nil {
-			return "", apiError("list devices", answer.StatusCode(), answer.ApplicationProblemJSONDefault)
+		list, err := body(answer.JSON200)
+		if err != nil {
+			return "", err
 		}
-		for _, d := range answer.JSON200.Items {
+		for _, d := range list.Items {
 			if d.InventoryAt != nil {
 				return d.Name, nil
 			}
@@ -115,42 +98,42 @@ func devAwaitInventory(ctx context.Context, api *adminapi.ClientWithResponses) (
 // devSignInLink makes a link for the trial administrator, who is made first
 // where the site has none.
 func devSignInLink(ctx context.Context, api *adminapi.ClientWithResponses, o devOptions) (string, error) {
-	created, err := api.CreateAdministratorWithResponse(ctx, adminapi.NewAdministrator{Name: devAdministrator, Roles: []string{"full-administrator"}})
-	if err != nil {
-		return "", fmt.Errorf("cannot make an administrator: %w", err)
-	}
-	if code := created.StatusCode(); code != http.StatusCreated && code != http.StatusConflict {
-		return "", apiError("make an administrator", code, created.ApplicationProblemJSONDefault)
-	}
 	id, err := devAdministratorID(ctx, api)
 	if err != nil {
 		return "", err
 	}
-	answer, err := api.CreateSignInCodeWithResponse(ctx, id)
+	answer, err := check(api.CreateSignInCodeWithResponse(ctx, id))
 	if err != nil {
 		return "", fmt.Errorf("cannot make a sign-in link: %w", err)
 	}
-	if answer.JSON201 == nil {
-		return "", apiError("make a sign-in link", answer.StatusCode(), answer.ApplicationProblemJSONDefault)
+	code, err := body(answer.JSON201)
+	if err != nil {
+		return "", err
 	}
-	if answer.JSON201.URL != nil {
-		return *answer.JSON201.URL, nil
+	if code.URL != nil {
+		return *code.URL, nil
 	}
-	return fmt.Sprintf("https://localhost:%d/sign-in#%s", o.admin, answer.JSON201.Code), nil
+	return fmt.Sprintf("https://localhost:%d/sign-in#%s", o.admin, code.Code), nil
 }
 
 func devAdministratorID(ctx context.Context, api *adminapi.ClientWithResponses) (string, error) {
-	answer, err := api.ListAdministratorsWithResponse(ctx, &adminapi.ListAdministratorsParams{})
+	answer, err := check(api.ListAdministratorsWithResponse(ctx, &adminapi.ListAdministratorsParams{}))
 	if err != nil {
 		return "", fmt.Errorf("cannot list administrators: %w", err)
 	}
-	if answer.JSON200 == nil {
-		return "", apiError("list administrators", answer.StatusCode(), answer.ApplicationProblemJSONDefault)
+	list, err := body(answer.JSON200)
+	if err != nil {
+		return "", err
 	}
-	for _, a := range answer.JSON200.Items {
+	for _, a := range list.Items {
 		if a.Name == devAdministrator {
 			return a.ID, nil
 		}
 	}
-	return "", fault.New(fault.NotFound, "the administrator %q is gone", devAdministrator)
+	made, err := check(api.CreateAdministratorWithResponse(ctx, adminapi.NewAdministrator{Name: devAdministrator, Roles: []string{"full-administrator"}}))
+	if err != nil {
+		return "", fmt.Errorf("cannot make an administrator: %w", err)
+	}
+	administrator, err := body(made.JSON201)
+	return administrator.ID, err
 }

@@ -21,7 +21,6 @@ import (
 	"mainstay/lib/filesys"
 	"mainstay/lib/httpserve"
 	"mainstay/lib/lifecycle"
-	"mainstay/lib/mtls"
 	"mainstay/role/managementpoint"
 	"mainstay/role/provider"
 	"mainstay/role/siteserver"
@@ -118,7 +117,7 @@ func runServer(ctx context.Context, c config.Config, ready func()) error {
 			return httpserve.Serve(ctx, clients, point.Handler(), httpserve.Options{TLS: point.TLS(host)})
 		}},
 		lifecycle.Task{Name: "administrators' port", Run: func(ctx context.Context) error {
-			return admin.Serve(ctx, administrators, mtls.BrowserConfig(host))
+			return admin.Serve(ctx, administrators, host)
 		}},
 		lifecycle.Task{Name: "local socket", Run: func(ctx context.Context) error { return admin.ServeLocal(ctx, local) }},
 	)
@@ -188,7 +187,7 @@ func ownSocket(path, name string) error {
 func newProvider(c config.Config, db *sitedb.DB, system string, server *siteserver.SiteServer) (*provider.Provider, error) {
 	files, _ := console.Files()
 	return provider.New(provider.Config{
-		DB: db, SiteCode: server.Authority().Site().Code, System: system, Console: files,
+		DB: db, Site: server.Authority().Site(), System: system, Console: files,
 		InstallLine: server.InstallLine, Group: c.SocketGroup, Now: time.Now,
 	})
 }

@@ -88,7 +88,9 @@ func (a *API) config() huma.Config {
 	config.CreateHooks = nil
 	config.Transformers = []huma.Transformer{ownProblems}
 	config.RejectUnknownQueryParameters = true
-	config.Formats = map[string]huma.Format{"application/json": {Marshal: marshalJSON, Unmarshal: unmarshalJSON}}
+	ours := huma.Format{Marshal: marshalJSON, Unmarshal: unmarshalJSON}
+	// huma looks "application/problem+json" up as "json".
+	config.Formats = map[string]huma.Format{"application/json": ours, "json": ours}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"session": {Type: "http", Scheme: "bearer", Description: "The token of a session, for commands."},
 		"cookie":  {Type: "apiKey", In: "cookie", Name: CookieName, Description: "The cookie of a session, for browsers."},
