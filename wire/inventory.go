@@ -83,6 +83,9 @@ const (
 	MaxInventoryDepth = 16
 	// MaxInventoryRows is the largest number of rows of one class.
 	MaxInventoryRows = 50_000
+	// MaxInventoryBytes is the size of all rows of an inventory together, so
+	// that a full report fits into one message. 10,000 packages have less.
+	MaxInventoryBytes = 4 << 20
 	// MaxInventoryClasses is the largest number of classes.
 	MaxInventoryClasses = 256
 	// MaxInventoryErrors and MaxInventoryErrorText bound what Errors says.

@@ -74,9 +74,38 @@ func (s *Snapshot) finish() {
 		slices.SortFunc(rows, func(a, b Row) int { return rowhash.Compare(a.Hash, b.Hash) })
 		s.Classes[class] = slices.CompactFunc(rows, func(a, b Row) bool { return a.Hash == b.Hash })
 	}
+	s.fit()
 	slices.Sort(s.Unread)
 	s.Unread = slices.Compact(s.Unread)
 	slices.SortStableFunc(s.Errors, func(a, b wire.CollectorError) int { return strings.Compare(a.Class, b.Class) })
+}
+
+// fit cuts the largest class where all rows together are more than a report may
+// hold. One that was larger would be refused again and again, and everything
+// behind it would wait.
+func (s *Snapshot) fit() {
+	total, largest, most := 0, "", 0
+	for _, class := range slices.Sorted(maps.Keys(s.Classes)) {
+		size := 0
+		for _, row := range s.Classes[class] {
+			size += len(row.JSON)
+		}
+		if total += size; size > most {
+			largest, most = class, size
+		}
+	}
+	if total <= wire.MaxInventoryBytes {
+		return
+	}
+	rows := s.Classes[largest]
+	kept := len(rows)
+	for kept > 0 && total > wire.MaxInventoryBytes {
+		kept--
+		total -= len(rows[kept].JSON)
+	}
+	s.Classes[largest] = rows[:kept]
+	s.fail(largest, fmt.Sprintf("%d of %d rows are left out, because all rows together would have more than %d bytes", len(rows)-kept, len(rows), wire.MaxInventoryBytes))
+	s.fit()
 }
 
 func hashesOf(rows []Row) []rowhash.Hash {

@@ -317,6 +317,30 @@ func TestTooManyRowsAreCutAndSaidOnce(t *testing.T) {
 	}
 }
 
+func TestReportsFitIntoAMessage(t *testing.T) {
+	t.Parallel()
+	fill := func(class string, count int) source {
+		return stub(class, func(_ context.Context, r *run) error {
+			for i := range count {
+				r.add(class, map[string]string{"Name": fmt.Sprint(i), "Text": strings.Repeat("x", 50_000)})
+			}
+			return nil
+		})
+	}
+	s := mustCollect(t, newCollector(t, Config{sources: []source{fill("A", 70), fill("B", 60), fill("C", 2)}}))
+	report, _ := Full(s)
+	text, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > wire.MaxMessageBytes/2+1<<20 {
+		t.Errorf("the report has %d bytes", len(text))
+	}
+	if len(s.Classes["C"]) != 2 || len(s.Classes["B"]) == 0 || len(s.Errors) == 0 || s.Errors[0].Class != "A" {
+		t.Errorf("A %d, B %d, C %d rows, errors %+v", len(s.Classes["A"]), len(s.Classes["B"]), len(s.Classes["C"]), s.Errors)
+	}
+}
+
 func TestHeldValuesStayUntilTheyHaveMoved(t *testing.T) {
 	t.Parallel()
 	const step = 10
