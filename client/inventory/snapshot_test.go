@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,9 +232,9 @@ func TestHangingSourceCostsItsOwnClassOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := []string{"x"}
 		release := make(chan struct{})
-		started := 0
+		var started atomic.Int32
 		hanging := stub("A", func(context.Context, *run) error {
-			started++
+			started.Add(1)
 			<-release
 			return nil
 		})
@@ -247,14 +248,14 @@ func TestHangingSourceCostsItsOwnClassOnly(t *testing.T) {
 				t.Fatalf("unread %q, B has %d rows", s.Unread, len(s.Classes["B"]))
 			}
 		}
-		if started != 1 {
-			t.Errorf("a source that hangs was started %d times", started)
+		if n := started.Load(); n != 1 {
+			t.Errorf("a source that hangs was started %d times", n)
 		}
 		close(release)
 		synctest.Wait()
 		for round := range 2 {
-			if s := mustCollect(t, c); len(s.Unread) != 0 || started != 2+round {
-				t.Errorf("after it came back: unread %q, started %d times", s.Unread, started)
+			if s := mustCollect(t, c); len(s.Unread) != 0 || started.Load() != int32(2+round) {
+				t.Errorf("after it came back: unread %q, started %d times", s.Unread, started.Load())
 			}
 		}
 	})
