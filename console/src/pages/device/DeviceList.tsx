@@ -1,0 +1,73 @@
+import { SegmentedControl } from '@mantine/core';
+import { Link, useNavigate, useSearch } from '@tanstack/react-router';
+
+import type { Device } from '../../api/schema';
+import { ApiList, type ListColumn } from '../../components/ApiList';
+import { Empty } from '../../components/Notice';
+import { Page } from '../../components/Page';
+import { ActivityMark } from '../../components/StateMark';
+import { Time } from '../../components/Time';
+import type { Condition } from '../../lib/filter';
+import type { ListSearch } from '../../lib/listSearch';
+import { texts } from '../../lib/texts';
+
+const columns: ListColumn<Device>[] = [
+  {
+    id: 'name', header: texts.device.name, sortable: true, grow: true, filter: { kind: 'text' },
+    render: (d) => <Link to="/devices/$id" params={{ id: d.id }} className="link">{d.name}</Link>,
+  },
+  {
+    id: 'blocked', header: texts.device.state, sortable: true, filter: { kind: 'choice', options: texts.device.blockedChoices },
+    render: (d) => <ActivityMark activity={d.activity} label={texts.device.activity[d.activity] ?? d.activity} />,
+  },
+  { id: 'seen_at', header: texts.device.seen, sortable: true, filter: { kind: 'age' }, render: (d) => <Time value={d.seen_at} absent={texts.device.neverSeen} /> },
+  { id: 'os', header: texts.device.os, sortable: true, filter: { kind: 'text' }, render: (d) => d.os },
+  { id: 'os_version', header: texts.device.osVersion, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => d.os_version },
+  { id: 'arch', header: texts.device.arch, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => d.arch },
+  { id: 'client_version', header: texts.device.client, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => <span className="nowrap">{d.client_version}</span> },
+  { id: 'addresses', header: texts.device.addresses, minor: true, filter: { kind: 'text' }, render: (d) => <Addresses list={d.addresses} /> },
+  { id: 'inventory_at', header: texts.device.inventoryAt, sortable: true, minor: true, filter: { kind: 'age' }, render: (d) => <Time value={d.inventory_at} absent={texts.device.noInventory} /> },
+];
+
+function Addresses({ list }: { list: string[] }) {
+  if (list.length === 0) return null;
+  const rest = list.length > 1 ? ` +${list.length - 1}` : '';
+  return <span className="nowrap" title={list.join('\n')}>{list[0]}<span className="dim">{rest}</span></span>;
+}
+
+const condition = (column: string, operator: Condition['operator'], value: string): Condition => ({ column, operator, values: [value] });
+const notBlocked = condition('blocked', '=', 'false');
+const neverSeen = '1970-01-01';
+
+/** The activities, as conditions: heard of within 48 hours is active. */
+const views: Record<string, Condition[]> = {
+  active: [notBlocked, condition('seen_at', '>=', '48h')],
+  inactive: [notBlocked, condition('seen_at', '<', '48h'), condition('seen_at', '>', neverSeen)],
+  never: [notBlocked, condition('seen_at', '<=', neverSeen)],
+  blocked: [condition('blocked', '=', 'true')],
+};
+
+/** All devices, by page, order and filter of the provider. */
+export function DeviceList() {
+  const { view = 'all' } = useSearch({ from: '/shell/devices' });
+  const navigate = useNavigate();
+  const setView = (next: string) =>
+    void navigate({ to: '/devices', search: ({ view: _, ...rest }: ListSearch) => (next === 'all' ? rest : { ...rest, view: next }), replace: true });
+  return (
+    <Page title={texts.device.title}>
+      <ApiList
+        path="/devices" label={texts.device.title} columns={columns} rowKey={(d) => d.id} searchColumn="name"
+        defaultSort={{ column: 'name', descending: false }} view={views[view] ?? []}
+        toolbar={
+          <SegmentedControl
+            size="xs" value={views[view] ? view : 'all'} onChange={setView} aria-label={texts.device.state}
+            data={[{ value: 'all', label: texts.device.all }, ...Object.keys(views).map((value) => ({ value, label: texts.device.activity[value] ?? value }))]}
+          />
+        }
+        empty={view === 'all'
+          ? <Empty icon="device" title={texts.device.none} text={texts.device.noneText} command={texts.device.noneCommand} />
+          : <Empty icon="device" title={texts.list.none} />}
+      />
+    </Page>
+  );
+}
