@@ -259,7 +259,7 @@ func (t *Transport) Upload(ctx context.Context, u Upload) (int64, error) {
 	if err := sign(header, u, body); err != nil {
 		return 0, err
 	}
-	a, err := t.do(ctx, call{method: http.MethodPost, path: wire.DoorMessages, header: header, body: body, limit: wire.MaxAnswerBytes, messages: len(u.Messages)})
+	a, err := t.do(ctx, call{method: http.MethodPost, path: wire.DoorMessages, header: header, body: body, limit: wire.MaxAnswerBytes, messages: u.Messages})
 	if err != nil {
 		return 0, err
 	}

@@ -18,8 +18,10 @@ type Exchange struct {
 	// Sent and Received are the bytes of the bodies: of the request as it was
 	// sent, of the answer after decompression.
 	Sent, Received int
-	// Messages is the number of messages that the request carried.
+	// Messages is the number of messages that the request carried, Carried
+	// the messages themselves; the observer changes nothing of them.
 	Messages int
+	Carried  []wire.Message
 	// Failure is nil when the exchange succeeded.
 	Failure *Failure
 }
@@ -36,6 +38,6 @@ func (t *Transport) observe(began time.Time, address string, c call, a answer, f
 	}
 	t.observer(Exchange{
 		ManagementPoint: address, Door: door, Took: time.Since(began),
-		Sent: len(c.body), Received: len(a.body), Messages: c.messages, Failure: f,
+		Sent: len(c.body), Received: len(a.body), Messages: len(c.messages), Carried: c.messages, Failure: f,
 	})
 }

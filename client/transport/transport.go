@@ -270,8 +270,8 @@ type call struct {
 	body         []byte
 	// limit bounds the plain body of the answer.
 	limit int64
-	// messages is the number of messages in the body.
-	messages int
+	// messages are those in the body.
+	messages []wire.Message
 }
 
 // answer is a success.
