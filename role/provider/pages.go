@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strings"
@@ -55,8 +54,13 @@ type page struct {
 	isPage  bool
 }
 
-func newPages(console fs.FS) (*pages, error) {
+// rootPath is where the site's root certificate is, for those who pin the site
+// and for browsers that are to trust it. It is no secret.
+const rootPath = "site-root.pem"
+
+func newPages(console fs.FS, root []byte) (*pages, error) {
 	p := &pages{files: map[string]page{}}
+	p.put(rootPath, root)
 	own, err := fs.Sub(ownPages, "pages")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read own pages: %w", err)
@@ -86,17 +90,28 @@ func (p *pages) load(from fs.FS) error {
 		if err != nil {
 			return fmt.Errorf("cannot read page %s: %w", name, err)
 		}
-		kind := mime.TypeByExtension(path.Ext(name))
-		if kind == "" {
-			kind = http.DetectContentType(data)
-		}
-		sum := sha256.Sum256(data)
-		p.files["/"+name] = page{
-			data: data, contentType: kind, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
-			forever: strings.HasPrefix(name, "assets/"), isPage: path.Ext(name) == ".html",
-		}
+		p.put(name, data)
 		return nil
 	})
+}
+
+func (p *pages) put(name string, data []byte) {
+	kind := contentTypes[path.Ext(name)]
+	if kind == "" {
+		kind = http.DetectContentType(data)
+	}
+	sum := sha256.Sum256(data)
+	p.files["/"+name] = page{
+		data: data, contentType: kind, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
+		forever: strings.HasPrefix(name, "assets/"), isPage: path.Ext(name) == ".html",
+	}
+}
+
+// contentTypes are ours and not the machine's, which may know none.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".woff2": "font/woff2",
+	".pem": "application/x-pem-file", ".webmanifest": "application/manifest+json", ".map": "application/json", ".txt": "text/plain; charset=utf-8",
 }
 
 // ServeHTTP implements http.Handler.

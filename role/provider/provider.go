@@ -96,7 +96,7 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := newPages(c.Console)
+	pages, err := newPages(c.Console, mtls.EncodeChain([][]byte{c.Site.Root}))
 	if err != nil {
 		return nil, err
 	}
