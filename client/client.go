@@ -84,6 +84,9 @@ type Config struct {
 	Log *slog.Logger
 	// Progress hears of the steps of a registration, as sentences for people.
 	Progress func(string)
+	// Registered is called when the machine has its identity, at a start too:
+	// the token has done its work.
+	Registered func() error
 	// Rest is called after work that needed much memory.
 	Rest func()
 }
@@ -191,6 +194,9 @@ func (c *Config) complete() error {
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
+	}
+	if c.Registered == nil {
+		c.Registered = func() error { return nil }
 	}
 	if c.Rest == nil {
 		c.Rest = func() {}

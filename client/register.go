@@ -87,6 +87,9 @@ func (c *Client) trust(root *x509.Certificate) error {
 	c.transport.SetTrust(root, c.id)
 	c.setIdentity(c.id)
 	c.setPhase(phaseRegistered)
+	if err := c.config.Registered(); err != nil {
+		return err
+	}
 	return c.keeper.Load(c.id.DeviceID, root)
 }
 
