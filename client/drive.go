@@ -41,3 +41,14 @@ func (c *Client) SendStatus(urgent bool, messages ...wire.StatusMessage) error {
 	}
 	return c.Send(urgent, drafts...)
 }
+
+// Waiting tells whether the machine has an identity, and how many messages
+// wait for a management point.
+func (c *Client) Waiting() (registered bool, messages int) {
+	c.with(func(s *state) { registered = s.id != nil })
+	return registered, c.box.Queued().Messages
+}
+
+// MachineChanged is for an inventory that cannot watch by itself: it does what
+// a Watcher's notice does.
+func (c *Client) MachineChanged(reason string) { c.changed(reason) }
