@@ -1,6 +1,7 @@
 #!/bin/sh
-# Before files go: a client whose program is removed is stopped first. An
-# upgrade leaves it running until the new program is there.
+# Before files go: a client whose program is removed is stopped first, and it
+# is remembered whether it was in use. An upgrade leaves it running until the
+# new program is there.
 set -eu
 
 case "$1" in
@@ -11,7 +12,10 @@ esac
 if [ -d /run/systemd/system ]; then
 	systemctl stop mainstay-client.service || true
 fi
-# This works on files and needs no running systemd.
+# What follows works on files and needs no running systemd.
 if command -v systemctl >/dev/null; then
+	if systemctl is-enabled --quiet mainstay-client.service; then
+		: >/var/lib/mainstay-client/enabled-before-removal
+	fi
 	systemctl disable mainstay-client.service || true
 fi

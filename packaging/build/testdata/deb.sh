@@ -38,11 +38,18 @@ is 'configuration' "$(tail -n 1 /etc/mainstay/mainstay.yaml)" '# changed here'
 step 'remove both: they stop, and what they know stays'
 dpkg -r mainstay mainstay-client
 called 'stop mainstay.service' 'disable mainstay.service' 'daemon-reload' \
-	'stop mainstay-client.service' 'disable mainstay-client.service' 'daemon-reload'
+	'stop mainstay-client.service' 'is-enabled --quiet mainstay-client.service' 'disable mainstay-client.service' 'daemon-reload'
 absent /usr/bin/mainstay /usr/bin/mainstay-client /usr/lib/systemd/system/mainstay.service
 is 'site' "$(cat /var/lib/mainstay/site.db)" site
 is 'identity' "$(cat /var/lib/mainstay-client/identity)" identity
 is 'configuration' "$(tail -n 1 /etc/mainstay/mainstay.yaml)" '# changed here'
+
+step 'install the client again: it goes on as before'
+dpkg -i /test/2/mainstay-client_*_"$ARCH".deb
+called 'enable mainstay-client.service' 'daemon-reload' '--no-block start mainstay-client.service'
+absent /var/lib/mainstay-client/enabled-before-removal
+dpkg -r mainstay-client
+: >/test/calls
 
 step 'purge both: nothing is left but the user'
 dpkg -P mainstay mainstay-client

@@ -30,10 +30,17 @@ step 'remove both: they stop, and what they know stays'
 rpm -e mainstay
 called 'stop mainstay.service' 'disable mainstay.service' 'daemon-reload'
 rpm -e mainstay-client
-called 'stop mainstay-client.service' 'disable mainstay-client.service' 'daemon-reload'
+called 'stop mainstay-client.service' 'is-enabled --quiet mainstay-client.service' 'disable mainstay-client.service' 'daemon-reload'
 absent /usr/bin/mainstay /usr/bin/mainstay-client
 is 'site' "$(cat /var/lib/mainstay/site.db)" site
 is 'configuration' "$(tail -n 1 /etc/mainstay/mainstay.yaml.rpmsave)" '# changed here'
+
+step 'install the client again: it goes on as before'
+rpm -i /test/2/mainstay-client_*_"$RPM_ARCH".rpm
+called 'enable mainstay-client.service' 'daemon-reload' '--no-block start mainstay-client.service'
+rpm -e mainstay-client
+: >/test/calls
+rm -r /var/lib/mainstay-client
 
 step 'install and remove where no systemd runs'
 rm -rf /run/systemd /usr/bin/systemctl

@@ -49,6 +49,9 @@ is 'low port' "$(grep 'low port' /var/lib/mainstay/report)" 'listens on a low po
 is 'the rest' "$(grep -c ': no' /var/lib/mainstay/report)" 5
 
 step 'the client runs, and can manage the machine'
+systemctl start mainstay-client
+is 'client without a site' "$(active mainstay-client)" inactive
+: >/var/lib/mainstay-client/client.yaml # as 'mainstay-client install' makes it
 systemctl enable --now mainstay-client 2>/dev/null
 is 'client' "$(active mainstay-client)" active
 is 'its state folder' "$(stat -c '%a %U %G' /var/lib/mainstay-client)" '700 root root'
@@ -83,3 +86,8 @@ is 'server' "$(active mainstay)" inactive
 is 'client' "$(active mainstay-client)" inactive
 is 'client at start' "$(find /etc/systemd/system -name 'mainstay-client.service')" ''
 is 'what the client has begun' "$(cat "/proc/$child/comm")" sleep
+
+step 'a client that is installed again goes on as before'
+dpkg -i /test/2/mainstay-client_*_"$ARCH".deb
+systemctl start mainstay-client # the script did not wait
+is 'client' "$(active mainstay-client) $(systemctl is-enabled mainstay-client)" 'active enabled'
