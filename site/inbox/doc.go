@@ -29,7 +29,10 @@
 // a gap: a machine set back to before an upload whose acknowledgement it had
 // not repeated yet says the same as before. So the Dispatcher also remembers
 // the identifiers of the messages above what the client has said; another
-// message with a number of theirs is a new one and is applied.
+// message with a number of theirs is a new one and is applied. What remains are
+// messages of a memory that was set back which it never sent itself: its next
+// run sends them as left over, and when the same numbers of the other memory
+// are acknowledged they cannot be told from repeats of an older disk.
 //
 // Each start of a client is an incarnation too. They come one after the other:
 // A, B, C. When A speaks again after B did, two copies of one machine run with

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -138,10 +139,10 @@ func read[T any](s *site, f func(*sitedb.Tx) (T, error)) T {
 	return out
 }
 
-func (s *site) deadLetters() []DeadLetter {
+func (s *site) deadLetters(filter ...string) []DeadLetter {
 	s.t.Helper()
 	return read(s, func(tx *sitedb.Tx) ([]DeadLetter, error) {
-		plan, err := DeadLetterTable().Plan(listing.Request{Sort: "id"}, time.Now())
+		plan, err := DeadLetterTable().Plan(listing.Request{Sort: "id", Limit: listing.MaxLimit, Filter: strings.Join(filter, " and ")}, time.Now())
 		if err != nil {
 			return nil, err
 		}
