@@ -72,7 +72,10 @@ type job struct {
 	// order breaks ties: what was set first runs first.
 	order  int
 	rhythm Rhythm
-	next   Occurrence // zero: not planned
+	// ran: it has run before, in this run or in an earlier one. Until then
+	// there is nothing to remember: it is due at once after a restart too.
+	ran  bool
+	next Occurrence // zero: not planned
 	// again is an earlier run that was asked for; zero: none.
 	again time.Time
 	// notBefore holds a job back that failed.
@@ -114,7 +117,8 @@ func (s *Scheduler) Set(name string, r Rhythm) {
 	now := s.clock()
 	if j == nil {
 		s.added++
-		j = &job{order: s.added, rhythm: r, next: s.firstLocked(name, r, now)}
+		_, ran := s.kept[name]
+		j = &job{order: s.added, rhythm: r, ran: ran, next: s.firstLocked(name, r, now)}
 		s.jobs[name] = j
 	} else {
 		j.rhythm = r
@@ -259,7 +263,7 @@ func (s *Scheduler) Done(name string) {
 	if j == nil {
 		return
 	}
-	j.again, j.notBefore = time.Time{}, time.Time{}
+	j.again, j.notBefore, j.ran = time.Time{}, time.Time{}, true
 	if j.rhythm.Interval <= 0 {
 		return
 	}
@@ -286,7 +290,7 @@ func (s *Scheduler) Due(name string) time.Time {
 }
 
 func (s *Scheduler) tellLocked(name string, j *job) {
-	if j.rhythm.Kept && s.keep != nil && !j.next.Due.IsZero() {
+	if j.ran && j.rhythm.Kept && s.keep != nil && !j.next.Due.IsZero() {
 		s.keep(name, j.next)
 	}
 }

@@ -150,6 +150,22 @@ func TestNextRunSurvivesARestart(t *testing.T) {
 	})
 }
 
+func TestJobThatNeverRanIsDueAfterARestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		kept := map[string]Occurrence{}
+		keep := func(name string, next Occurrence) { kept[name] = next }
+		rhythm := Rhythm{Interval: 24 * hour, RandomDelay: 4 * hour, Kept: true}
+		New(Config{Random: half, Keep: keep}).Set("a", rhythm)
+		time.Sleep(time.Minute)
+		s := New(Config{Random: half, Keep: keep, Kept: kept})
+		s.Set("a", rhythm)
+		if wait := time.Until(s.Due("a")); wait > 0 {
+			t.Errorf("it is due in %v, want now", wait)
+		}
+	})
+}
+
 func TestSleepIsCaughtUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
