@@ -205,7 +205,10 @@ type answered interface {
 func check[R answered](answer R, err error) (R, error) {
 	if err != nil {
 		var known *fault.Error
-		if errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		if errors.As(err, &known) {
+			return answer, known
+		}
+		if errors.Is(err, context.Canceled) {
 			return answer, err
 		}
 		return answer, fault.New(fault.Unavailable, "the provider does not answer: %v", err)

@@ -105,7 +105,30 @@ Elsewhere sign in once with 'mainstay login https://HOST:9443'.
 			root.AddCommand(command)
 		}
 	}
+	for _, noun := range root.Commands() {
+		needVerb(noun)
+	}
 	return root
+}
+
+// needVerb makes a noun without a verb show its help, and one with an unknown
+// verb an error: cobra takes both for a wish for help.
+func needVerb(noun *cobra.Command) {
+	if !noun.HasSubCommands() || noun.Runnable() {
+		return
+	}
+	noun.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
+			text += "; did you mean " + close[0] + "?"
+		}
+		return errors.New(text)
+	}
+	noun.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	noun.SuggestionsMinimumDistance = 2
 }
 
 // Groups of the help.
