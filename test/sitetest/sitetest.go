@@ -19,23 +19,45 @@ import (
 	"time"
 )
 
-// programs builds the real programs once for all tests of a package.
-var programs = sync.OnceValues(func() (string, error) {
+// programs are the programs that were built for this test process, each once.
+var programs struct {
+	sync.Mutex // guards everything below
+	dir        string
+	built      map[string]error
+}
+
+// build makes the program of a folder of the module and returns its path.
+func build(folder string) (string, error) {
+	programs.Lock()
+	defer programs.Unlock()
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "mainstay-programs-*")
+		if err != nil {
+			return "", err
+		}
+		programs.dir, programs.built = dir, map[string]error{}
+	}
+	path := filepath.Join(programs.dir, filepath.Base(folder))
+	err, known := programs.built[folder]
+	if !known {
+		err = compile(folder, path)
+		programs.built[folder] = err
+	}
+	return path, err
+}
+
+func compile(folder, path string) error {
 	root, err := moduleRoot()
 	if err != nil {
-		return "", err
+		return err
 	}
-	dir, err := os.MkdirTemp("", "mainstay-programs-*")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-o", dir, "./cmd/mainstay", "./cmd/mainstay-client", "./cmd/mainstay-fleet")
+	build := exec.Command("go", "build", "-o", path, folder)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build the programs: %w\n%s", err, output)
+		return fmt.Errorf("cannot build %s: %w\n%s", folder, err, output)
 	}
-	return dir, nil
-})
+	return nil
+}
 
 func moduleRoot() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
@@ -48,11 +70,18 @@ func moduleRoot() (string, error) {
 // Program is the path of one of the programs, built from this tree.
 func Program(t testing.TB, name string) string {
 	t.Helper()
-	dir, err := programs()
+	return Build(t, "./cmd/"+name)
+}
+
+// Build is the path of the program whose main package is in a folder of the
+// module, such as "./cmd/mainstay". It is built once for all tests of a package.
+func Build(t testing.TB, folder string) string {
+	t.Helper()
+	path, err := build(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, name)
+	return path
 }
 
 // Site is a site of its own.

@@ -18,7 +18,6 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -66,7 +65,7 @@ func run(ctx context.Context, path string) error {
 	compressor := transport.NewCompressor()
 	group := lifecycle.NewGroup(ctx)
 	for _, s := range c.Streams {
-		one := &stream{config: c, Stream: s, journal: journal, numbers: map[string]int64{}, next: s.Next}
+		one := &stream{config: c, Stream: s, journal: journal, next: s.Next}
 		if err := one.open(token, compressor); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
@@ -85,9 +84,6 @@ type stream struct {
 	idle    bool
 	device  string
 	policy  history.Policy
-
-	mu      sync.Mutex // guards numbers
-	numbers map[string]int64
 }
 
 // open tells who the disk says that the client is, and starts it from there.
@@ -196,9 +192,6 @@ func (s *stream) offer(count int) error {
 		drafts[i] = outbox.Draft{ID: hex.EncodeToString(id[:]), Type: wire.TypeStatusMessage, Time: time.Now(), Body: body}
 		offered[i] = history.Event{What: history.Offered, Number: s.next, ID: drafts[i].ID}
 		after[i] = history.Event{What: history.Accepted, Number: s.next}
-		s.mu.Lock()
-		s.numbers[drafts[i].ID] = s.next
-		s.mu.Unlock()
 		s.next++
 	}
 	if err := s.write(offered...); err != nil {
