@@ -85,7 +85,10 @@ func (p *filterParser) and() error {
 
 func (p *filterParser) condition() (condition, error) {
 	end := strings.IndexFunc(p.rest, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	if end <= 0 {
+	if end < 0 {
+		end = len(p.rest)
+	}
+	if end == 0 {
 		return condition{}, invalidFilter("has %q where a condition such as name~web should be", clip(p.rest))
 	}
 	c := condition{column: p.rest[:end]}
