@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"slices"
@@ -107,8 +106,9 @@ func (r *report) checkHead(in wire.InventoryReport) error {
 	return nil
 }
 
-// decodeChange hashes the rows that are added. A row that is not in canonical
-// form is refused: it would have another hash at the client.
+// decodeChange hashes the rows that are added, in canonical form: on the way an
+// encoder may have written the same text with other escapes. A row that has no
+// canonical form is refused.
 func decodeChange(class string, c wire.InventoryChange, full bool) (change, error) {
 	out := change{add: make([]row, 0, len(c.Add)), remove: make([]rowhash.Hash, 0, len(c.Remove))}
 	switch {
@@ -117,17 +117,19 @@ func decodeChange(class string, c wire.InventoryChange, full bool) (change, erro
 	case full && len(c.Remove) > 0:
 		return out, fault.InvalidField(class, "a full report removes rows")
 	}
-	var scratch []byte
+	size := 0
+	for _, raw := range c.Add {
+		size += len(raw)
+	}
+	all := make([]byte, 0, size)
 	for i, raw := range c.Add {
-		canonical, err := rowhash.Canonical(scratch[:0], raw)
-		if err != nil {
+		start := len(all)
+		var err error
+		if all, err = rowhash.Canonical(all, raw); err != nil {
 			return out, fault.Wrap(fault.Invalid, err, "%s: row %d cannot be kept", class, i+1)
 		}
-		scratch = canonical
-		if !bytes.Equal(canonical, raw) {
-			return out, fault.InvalidField(class, "row %d is not in canonical form", i+1)
-		}
-		out.add = append(out.add, row{rowhash.Row(class, canonical), raw})
+		canonical := all[start:len(all):len(all)]
+		out.add = append(out.add, row{rowhash.Row(class, canonical), canonical})
 	}
 	slices.SortFunc(out.add, func(a, b row) int { return rowhash.Compare(a.hash, b.hash) })
 	out.add = slices.CompactFunc(out.add, func(a, b row) bool { return a.hash == b.hash })
