@@ -118,7 +118,8 @@ func (c *Client) queueReport(result InventoryResult) error {
 		return err
 	}
 	draft := outbox.Draft{ID: id, Type: wire.TypeHardwareInventory, Time: time.UnixMicro(result.Report.CollectedAt), Body: body}
-	if err := c.Send(false, draft); err != nil {
+	// The schedule has spread it: what was collected is not held back.
+	if err := c.Send(true, draft); err != nil {
 		if fault.Is(err, fault.Invalid) {
 			c.status(statusInventoryFailed, err.Error())
 		}

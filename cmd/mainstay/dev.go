@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,6 +80,7 @@ func runDev(ctx context.Context, out io.Writer, o devOptions) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(c.Logger())
 	ready := make(chan struct{})
 	return lifecycle.Run(ctx,
 		lifecycle.Task{Name: "site", Run: func(ctx context.Context) error {
