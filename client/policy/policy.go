@@ -236,7 +236,7 @@ func (k *Keeper) consider(ctx context.Context, source Source, reply transport.Po
 	if err != nil {
 		return false, err
 	}
-	fresh.AcceptedAt = now
+	fresh.AcceptedAt = time.UnixMicro(next.AcceptedAt)
 	if err := k.accept(next, fresh, freshness, problems); err != nil {
 		return false, err
 	}
