@@ -198,7 +198,7 @@ func TestRegistersAndReports(t *testing.T) {
 		if !slices.Equal(states, []int{400, 500, 700}) {
 			t.Errorf("state messages are %v", states)
 		}
-		if ids := told(w, device); !slices.Equal(ids, []int{statusRegistered.id}) {
+		if ids := told(w, device); !slices.Equal(ids, []int{wire.StatusRegistered}) {
 			t.Errorf("status messages are %v", ids)
 		}
 		if s := w.client.Status(); s.Phase != phaseRegistered || s.DeviceID != device || s.Queued != 0 || s.Problem != "" || s.ManagementPoint == "" {
@@ -272,7 +272,7 @@ func TestPolicyIsObeyed(t *testing.T) {
 		if n := len(w.site.Messages(device, wire.TypeHardwareInventory)); n != 1 {
 			t.Errorf("%d inventory reports although it is disabled since the first", n)
 		}
-		if ids := told(w, device); !slices.Contains(ids, statusPolicyUnknown.id) {
+		if ids := told(w, device); !slices.Contains(ids, wire.StatusPolicyUnknown) {
 			t.Errorf("the unknown kind of policy is not reported: %v", ids)
 		}
 	})
@@ -366,7 +366,7 @@ func TestRootKeyAndFirstContact(t *testing.T) {
 			if r := w.site.Registrations(); len(r) != 1 || r[0].Proof != wire.ProofNone {
 				t.Errorf("registrations are %+v", r)
 			}
-			if ids := told(w, w.device()); slices.Contains(ids, statusPinned.id) {
+			if ids := told(w, w.device()); slices.Contains(ids, wire.StatusPinned) {
 				t.Error("first contact is told although the root key was given")
 			}
 		})
@@ -379,7 +379,7 @@ func TestRootKeyAndFirstContact(t *testing.T) {
 				c.Progress = func(s string) { said = append(said, s) }
 			})
 			w.pass(10 * time.Second)
-			if ids := told(w, w.device()); !slices.Contains(ids, statusPinned.id) {
+			if ids := told(w, w.device()); !slices.Contains(ids, wire.StatusPinned) {
 				t.Error("trust at first contact is not reported")
 			}
 			if !strings.Contains(strings.Join(said, "\n"), "WARNING") || !w.client.Status().RootTrustedAtFirstContact {
@@ -595,7 +595,7 @@ func TestCopyRegistersForItself(t *testing.T) {
 		if got := numbers(w, copied); !slices.Equal(got, []string{"2"}) {
 			t.Errorf("the copy sent %v, want only its own message", got)
 		}
-		if ids := told(w, copied); !slices.Contains(ids, statusCopy.id) {
+		if ids := told(w, copied); !slices.Contains(ids, wire.StatusCopy) {
 			t.Errorf("the copy is not reported: %v", ids)
 		}
 		reports := bodies[wire.InventoryReport](w, copied, wire.TypeHardwareInventory)
@@ -742,7 +742,7 @@ func TestOneRefusedMessageTakesNoOthersWithIt(t *testing.T) {
 		if got := numbers(w, device); !slices.Equal(got, []string{"1", "2"}) {
 			t.Errorf("messages are %v", got)
 		}
-		if ids := told(w, device); !slices.Contains(ids, statusMessageGiven.id) {
+		if ids := told(w, device); !slices.Contains(ids, wire.StatusMessageGiven) {
 			t.Errorf("the message that was given up is not reported: %v", ids)
 		}
 	})

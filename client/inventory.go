@@ -121,7 +121,7 @@ func (c *Client) queueReport(result InventoryResult) error {
 	// The schedule has spread it: what was collected is not held back.
 	if err := c.Send(true, draft); err != nil {
 		if fault.Is(err, fault.Invalid) {
-			c.status(statusInventoryFailed, err.Error())
+			c.status(wire.StatusInventoryFailed, err.Error())
 		}
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,12 +87,18 @@ func (c *Client) clock() time.Time {
 }
 
 // status queues a status message.
-func (c *Client) status(entry statusEntry, insertions ...string) {
+func (c *Client) status(id int, insertions ...string) {
 	for i, text := range insertions {
 		insertions[i] = clip(text)
 	}
-	c.send(wire.TypeStatusMessage, entry.severity == wire.Error, wire.StatusMessage{
-		MessageID: entry.id, Component: entry.component, Severity: entry.severity, Insertions: insertions,
+	i := slices.IndexFunc(wire.ClientStatusEntries(), func(e wire.StatusEntry) bool { return e.ID == id })
+	if i < 0 {
+		c.log.Error("status message is not in the catalogue", "id", id)
+		return
+	}
+	entry := wire.ClientStatusEntries()[i]
+	c.send(wire.TypeStatusMessage, entry.Severity == wire.Error, wire.StatusMessage{
+		MessageID: id, Component: entry.Component, Severity: entry.Severity, Insertions: insertions,
 	})
 }
 
@@ -113,21 +120,21 @@ func (c *Client) stateOf(topic, id int, detail string) {
 // reportDamage tells what the start found wrong on disk.
 func (c *Client) reportDamage() {
 	if d := c.box.TakeDamage(); d.Records > 0 {
-		c.status(statusOutboxDamaged, fmt.Sprint(d.Records))
+		c.status(wire.StatusOutboxDamaged, fmt.Sprint(d.Records))
 	} else if d.TornBytes > 0 {
-		c.status(statusOutboxTorn, fmt.Sprint(d.TornBytes))
+		c.status(wire.StatusOutboxTorn, fmt.Sprint(d.TornBytes))
 	}
 	if c.local.Damaged() {
-		c.status(statusStateDamaged)
+		c.status(wire.StatusStateDamaged)
 	}
 	c.reportPolicyProblems()
 }
 
 // reportPolicyProblems tells what policy found wrong, each once.
 func (c *Client) reportPolicyProblems() {
-	entries := map[policy.ProblemKind]statusEntry{
-		policy.Forged: statusPolicyForged, policy.Outdated: statusPolicyOutdated, policy.Unusable: statusPolicyUnusable,
-		policy.UnknownKind: statusPolicyUnknown, policy.SettingsChanged: statusPolicySettings, policy.Damaged: statusPolicyDamaged,
+	entries := map[policy.ProblemKind]int{
+		policy.Forged: wire.StatusPolicyForged, policy.Outdated: wire.StatusPolicyOutdated, policy.Unusable: wire.StatusPolicyUnusable,
+		policy.UnknownKind: wire.StatusPolicyUnknown, policy.SettingsChanged: wire.StatusPolicySettings, policy.Damaged: wire.StatusPolicyDamaged,
 	}
 	for _, p := range c.keeper.TakeProblems() {
 		c.log.Warn("policy problem", "kind", string(p.Kind), "reason", p.Text)
@@ -137,7 +144,7 @@ func (c *Client) reportPolicyProblems() {
 
 // reportRegistered tells the site how this machine came to it.
 func (c *Client) reportRegistered(why string, before *identity.Identity) {
-	c.status(statusRegistered, why)
+	c.status(wire.StatusRegistered, why)
 	switch {
 	case before == nil:
 		// The stages that an installer tells in the original.
@@ -145,12 +152,12 @@ func (c *Client) reportRegistered(why string, before *identity.Identity) {
 			c.stateOf(topicDeployment, state, c.config.SiteCode)
 		}
 	case before.DeviceID != c.id.DeviceID:
-		c.status(statusCopy, before.DeviceID)
+		c.status(wire.StatusCopy, before.DeviceID)
 	default:
-		c.status(statusIdentityChanged, before.DeviceID, why)
+		c.status(wire.StatusIdentityChanged, before.DeviceID, why)
 	}
 	if c.local.Facts().PinnedRoot != nil && c.config.Token.IsZero() && c.config.RootKey == nil {
-		c.status(statusPinned, c.rootFingerprint())
+		c.status(wire.StatusPinned, c.rootFingerprint())
 	}
 }
 
@@ -214,7 +221,7 @@ func (c *Client) upload(ctx context.Context) error {
 			return err
 		}
 		if d := c.box.TakeDamage(); d.Records > 0 {
-			c.status(statusOutboxDamaged, fmt.Sprint(d.Records))
+			c.status(wire.StatusOutboxDamaged, fmt.Sprint(d.Records))
 		}
 		if len(batch.Messages) == 0 {
 			return nil
@@ -263,7 +270,7 @@ func (c *Client) giveUp(m wire.Message, reason string) error {
 			return err
 		}
 	}
-	c.status(statusMessageGiven, m.Type, m.ID, reason)
+	c.status(wire.StatusMessageGiven, m.Type, m.ID, reason)
 	return nil
 }
 

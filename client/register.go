@@ -398,7 +398,7 @@ func (c *Client) renew(ctx context.Context) error {
 	c.transport.SetTrust(renewed.RootCertificate, renewed)
 	c.setIdentity(renewed)
 	c.log.InfoContext(ctx, "certificate renewed", "ends_at", renewed.Certificate.NotAfter)
-	c.status(statusRenewed, renewed.Certificate.NotAfter.UTC().Format(time.RFC3339))
+	c.status(wire.StatusRenewed, renewed.Certificate.NotAfter.UTC().Format(time.RFC3339))
 	return nil
 }
 

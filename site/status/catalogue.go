@@ -22,7 +22,7 @@ type Entry struct {
 	Text string
 }
 
-// Messages of the site's components.
+// Messages of the site's components; those of clients are in wire.
 const (
 	// ComponentStarted: nothing.
 	ComponentStarted = 500
@@ -74,32 +74,16 @@ const (
 	ManagementPointQueueFull = 5400
 )
 
-// Messages of clients. The identifiers are a contract with clients of every
-// version and never change their meaning.
-const (
-	ClientStarted               = 10800
-	ClientStopped               = 10801
-	ClientRegistered            = 10802
-	ClientIdentityReplaced      = 10803
-	ClientCertificateRenewed    = 10804
-	ClientCertificateNotRenewed = 10805
-	ClientPolicyApplied         = 10810
-	ClientPolicyRefused         = 10811
-	ClientPolicyStale           = 10812
-	ClientInventoryQueued       = 10820
-	ClientInventoryPartial      = 10821
-	ClientInventoryFailed       = 10822
-	ClientOutboxDamaged         = 10830
-	ClientOutboxFull            = 10831
-	ClientNoManagementPoint     = 10840
-	ClientManagementPointFound  = 10841
-	ClientStatementRefused      = 10842
-	ClientClockWrong            = 10850
-	ClientComponentFailed       = 10860
-)
-
 // Catalogue returns every entry, by identifier.
 func Catalogue() []Entry {
+	entries := siteEntries()
+	for _, e := range wire.ClientStatusEntries() {
+		entries = append(entries, Entry{e.ID, e.Severity, e.Component, e.Text})
+	}
+	return entries
+}
+
+func siteEntries() []Entry {
 	return []Entry{
 		{ComponentStarted, wire.Informational, "", "This component started."},
 		{ComponentStopped, wire.Informational, "", "This component stopped."},
@@ -125,26 +109,6 @@ func Catalogue() []Entry {
 		{MessageBuried, wire.Warning, "dispatcher", "A message of device %1 could not be processed and is among the dead letters: %2."},
 		{InventoryAskedAgain, wire.Informational, "inventory", "A whole inventory was asked of device %1: %2."},
 		{ManagementPointQueueFull, wire.Warning, "management point", "%1 has more uploads waiting than it may hold and sends clients away for a while."},
-
-		{ClientStarted, wire.Informational, "client", "Client %1 started."},
-		{ClientStopped, wire.Informational, "client", "The client stopped."},
-		{ClientRegistered, wire.Informational, "registration", "The client registered with site %1."},
-		{ClientIdentityReplaced, wire.Warning, "identity", "The client made an identity of its own: %1."},
-		{ClientCertificateRenewed, wire.Informational, "identity", "The client's certificate was renewed until %1."},
-		{ClientCertificateNotRenewed, wire.Warning, "identity", "The client's certificate ends at %1 and could not be renewed: %2."},
-		{ClientPolicyApplied, wire.Informational, "policy", "Policy version %1 was applied."},
-		{ClientPolicyRefused, wire.Error, "policy", "Policy from %1 was refused: %2."},
-		{ClientPolicyStale, wire.Warning, "policy", "No management point has policy that is fresh; the last was good until %1."},
-		{ClientInventoryQueued, wire.Informational, "inventory", "Hardware inventory was collected: %1 rows added, %2 removed."},
-		{ClientInventoryPartial, wire.Warning, "inventory", "Some of the inventory could not be read: %1."},
-		{ClientInventoryFailed, wire.Error, "inventory", "Hardware inventory could not be collected: %1."},
-		{ClientOutboxDamaged, wire.Error, "outbox", "The outbox was damaged: %1."},
-		{ClientOutboxFull, wire.Warning, "outbox", "The outbox is full; %1 older messages were given up."},
-		{ClientNoManagementPoint, wire.Warning, "locator", "No management point can be reached since %1."},
-		{ClientManagementPointFound, wire.Informational, "locator", "Management point %1 is used."},
-		{ClientStatementRefused, wire.Error, "transport", "A statement from %1 was refused: %2."},
-		{ClientClockWrong, wire.Warning, "client", "The clock of the machine differs from the site's by %1."},
-		{ClientComponentFailed, wire.Error, "", "This component failed: %1."},
 	}
 }
 

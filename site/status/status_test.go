@@ -110,7 +110,7 @@ func TestMessageOfClientIsStoredOnce(t *testing.T) {
 	db := setup(t)
 	m := wire.Message{
 		ID: "0123456789abcdef0123456789abcdef", Incarnation: "a", Number: 1, Time: 500,
-		Body: body(wire.StatusMessage{MessageID: ClientPolicyApplied, Component: "policy", Severity: wire.Informational, Insertions: []string{"42"}}),
+		Body: body(wire.StatusMessage{MessageID: wire.StatusPolicySettings, Component: "policy", Severity: wire.Informational, Insertions: []string{"42"}}),
 	}
 	again := m
 	again.Incarnation, again.Number = "b", 7
@@ -124,7 +124,7 @@ func TestMessageOfClientIsStoredOnce(t *testing.T) {
 		t.Fatalf("%d records, want 1", len(records))
 	}
 	r := records[0]
-	if r.Text != "Policy version 42 was applied." || r.Device != "device" || r.SiteCode != "LAB" || r.Time != 500 || r.ReceivedAt != 600 || r.System != "" {
+	if r.Text != "A client setting is outside of what is possible: 42" || r.Device != "device" || r.SiteCode != "LAB" || r.Time != 500 || r.ReceivedAt != 600 || r.System != "" {
 		t.Errorf("record %+v", r)
 	}
 }
