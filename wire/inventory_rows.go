@@ -131,7 +131,7 @@ type NetworkAdapter struct {
 	PermanentAddress    string `json:"PermanentAddress,omitempty" doc:"address that the hardware was made with, where the kernel tells"`
 	Driver              string `json:"Driver,omitempty" doc:"driver or kind of link"`
 	DeviceID            string `json:"DeviceID,omitempty" doc:"bus, vendor and device number (pci 8086:1533)"`
-	MTU                 uint64 `json:"MTU" unit:"bytes" doc:"largest packet"`
+	MTU                 uint64 `json:"MTU" doc:"largest packet, in bytes"`
 	Speed               uint64 `json:"Speed,omitempty" unit:"bit/s" doc:"speed of the link, when it is up and tells"`
 	NetConnectionStatus string `json:"NetConnectionStatus" doc:"up, down, or another state of the kernel"`
 	Physical            bool   `json:"Physical" doc:"there is a device behind it"`
@@ -149,7 +149,7 @@ type NetworkAdapterConfiguration struct {
 	Dynamic          bool   `json:"Dynamic" doc:"the address has an end, as one from DHCP or router advertisement"`
 	DefaultIPGateway string `json:"DefaultIPGateway,omitempty" doc:"gateway of the default route of this family through this interface"`
 	DNSServers       string `json:"DNSServers,omitempty" doc:"name servers of the machine, separated by a comma"`
-	MTU              uint64 `json:"MTU" unit:"bytes" doc:"largest packet of the interface"`
+	MTU              uint64 `json:"MTU" doc:"largest packet of the interface, in bytes"`
 }
 
 // Route is one route.
