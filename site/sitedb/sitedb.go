@@ -158,11 +158,20 @@ func (p *pool) close() error {
 	for range cap(p.free) {
 		select {
 		case c := <-p.free:
-			c.Close()
+			c.close()
 		default:
 		}
 	}
 	return p.db.Close()
+}
+
+// close ends the connection with its statements: the engine keeps one that has
+// any open in secret, and so never puts the log into the database.
+func (c *conn) close() {
+	for _, stmt := range c.statements {
+		stmt.Close()
+	}
+	c.Close()
 }
 
 func (p *pool) run(ctx context.Context, f func(*Tx) error) error {

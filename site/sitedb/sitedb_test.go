@@ -3,6 +3,7 @@ package sitedb
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -87,6 +88,27 @@ func TestFailedTransactionLeavesNothing(t *testing.T) {
 		return err
 	}); err != nil || rows() != before+1 {
 		t.Errorf("writing after a failure: %v", err)
+	}
+}
+
+func TestClosingLeavesOneFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "site.db")
+	db, err := Open(t.Context(), Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Statements stay prepared, which must not keep the database open.
+	if _, err := db.TakeTerm(t.Context(), "one", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if _, err := os.Stat(path + suffix); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: whoever moves the file alone loses what was committed last (%v)", suffix, err)
+		}
 	}
 }
 
