@@ -2,6 +2,7 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
 import { licenses } from './src/build/licenses';
+import { signInPage } from './src/build/signInPage';
 import { sizes } from './src/build/sizes';
 import { themeVariables } from './src/build/themeVariables';
 
@@ -10,7 +11,7 @@ import { themeVariables } from './src/build/themeVariables';
 const site = process.env.MAINSTAY_URL ?? 'https://localhost:9443';
 
 export default defineConfig({
-  plugins: [react(), themeVariables(), licenses(), sizes()],
+  plugins: [react(), themeVariables(), licenses(), signInPage(), sizes()],
   build: {
     target: 'es2023',
     // Data addresses would need an exception in the content security policy.

@@ -1,4 +1,5 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Navigate, Outlet } from '@tanstack/react-router';
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, useNavigate } from '@tanstack/react-router';
+import { useEffect } from 'react';
 
 import { Failed, NotFound, NothingAllowed } from './components/Fallback';
 import { Shell } from './components/Shell';
@@ -23,8 +24,10 @@ const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: 
 const first = createRoute({ getParentRoute: () => shell, path: '/', component: First });
 
 function First() {
+  const navigate = useNavigate();
   const path = firstPage(useMe().data?.permissions ?? []);
-  return path ? <Navigate to={path} replace /> : <NothingAllowed />;
+  useEffect(() => void (path && navigate({ to: path, replace: true })), [navigate, path]);
+  return path ? null : <NothingAllowed />;
 }
 
 const site = createRoute({

@@ -1,7 +1,7 @@
-import { ActionIcon, Drawer, Menu, Tooltip, UnstyledButton, useMantineColorScheme } from '@mantine/core';
+import { ActionIcon, Menu, Tooltip, UnstyledButton, useMantineColorScheme } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { Link, Navigate, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
-import { useEffect, useRef, useState } from 'react';
+import { Link, Outlet, useLocation, useNavigate } from '@tanstack/react-router';
+import { useEffect, useId, useRef, useState } from 'react';
 
 import type { Myself } from '../api/schema';
 import { useApi, useSend } from '../hooks/useApi';
@@ -12,23 +12,30 @@ import { visibleWorkspaces } from '../navigation';
 import { ConnectionState } from './ConnectionState';
 import { Icon } from './Icon';
 import { Logo } from './Logo';
+import { NavigationDrawer } from './NavigationDrawer';
 import { ErrorNotice } from './Notice';
 import classes from './Shell.module.css';
 
 /** What is around every page of somebody who is signed in; others are sent to the sign-in. */
 export function Shell() {
   const me = useMe();
-  const { pathname, searchStr } = useLocation();
-  if (me.error?.code === 'unauthorized') {
-    const to = pathname + searchStr;
-    return <Navigate to="/sign-in" search={to === '/' ? {} : { to }} replace />;
-  }
+  if (me.error?.code === 'unauthorized') return <ToSignIn />;
   if (me.data) return <SignedIn me={me.data} />;
   return (
     <div className={classes.alone}>
       {me.error ? <ErrorNotice error={me.error} onRetry={() => void me.refetch()} /> : <Logo size={44} />}
     </div>
   );
+}
+
+/** Leads to the sign-in, and from there back to where the reader wanted to be. */
+function ToSignIn() {
+  const navigate = useNavigate();
+  const { pathname, searchStr } = useLocation();
+  // Taken once: the location is another as soon as the way begins.
+  const [to] = useState(pathname + searchStr);
+  useEffect(() => void navigate({ to: '/sign-in', search: to === '/' ? {} : { to }, replace: true }), [navigate, to]);
+  return null;
 }
 
 function SignedIn({ me }: { me: Myself }) {
@@ -48,9 +55,7 @@ function SignedIn({ me }: { me: Myself }) {
         <nav className={classes.side} aria-label={texts.shell.navigation}><Navigation me={me} /></nav>
         <main id="main" ref={main} tabIndex={-1} className={classes.main}><Outlet /></main>
       </div>
-      <Drawer opened={opened} onClose={() => setOpened(false)} size={280} title={texts.product} closeButtonProps={{ 'aria-label': texts.shell.closeNavigation }}>
-        <nav aria-label={texts.shell.navigation}><Navigation me={me} /></nav>
-      </Drawer>
+      <NavigationDrawer opened={opened} onClose={() => setOpened(false)}><Navigation me={me} /></NavigationDrawer>
     </LiveContext>
   );
 }
@@ -75,12 +80,13 @@ function Header({ me, onMenu }: { me: Myself; onMenu: () => void }) {
 
 function Navigation({ me }: { me: Myself }) {
   const pending = usePendingRegistrations(me);
+  const prefix = useId();
   return (
     <>
       {visibleWorkspaces(me.permissions).map((workspace) => (
         <div key={workspace.id} className={classes.workspace}>
-          <p className={classes.workspaceName} id={`workspace-${workspace.id}`}>{workspace.text}</p>
-          <ul aria-labelledby={`workspace-${workspace.id}`}>
+          <p className={classes.workspaceName} id={`${prefix}-${workspace.id}`}>{workspace.text}</p>
+          <ul aria-labelledby={`${prefix}-${workspace.id}`}>
             {workspace.nodes.map((node) => (
               <li key={node.path}>
                 <Link to={node.path} className={classes.node}>

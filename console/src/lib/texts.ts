@@ -71,6 +71,7 @@ export const texts = {
     subtitle: 'Console of the site',
     name: 'Name',
     password: 'Password',
+    showPassword: 'Show or hide the password',
     submit: 'Sign in',
     withLink: 'Signing in with the link…',
     linkRefused: 'The link does not sign in',

@@ -4,6 +4,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 
 import { CommandLine } from '../../components/CommandLine';
+import { Icon } from '../../components/Icon';
 import { Logo } from '../../components/Logo';
 import { ErrorNotice, Notice } from '../../components/Notice';
 import { useSend } from '../../hooks/useApi';
@@ -88,7 +89,11 @@ function PasswordForm({ busy, onSubmit }: { busy: boolean; onSubmit: (name: stri
           name="name" label={texts.signIn.name} autoComplete="username" autoCapitalize="none" spellCheck={false} autoFocus
           error={missing.name && texts.signIn.missing.name}
         />
-        <PasswordInput name="password" label={texts.signIn.password} autoComplete="current-password" error={missing.password && texts.signIn.missing.password} />
+        <PasswordInput
+          name="password" label={texts.signIn.password} autoComplete="current-password" error={missing.password && texts.signIn.missing.password}
+          visibilityToggleIcon={({ reveal }) => <Icon name={reveal ? 'hide' : 'show'} size={17} />}
+          visibilityToggleButtonProps={{ 'aria-label': texts.signIn.showPassword }}
+        />
         <Button type="submit" fullWidth mt={6} loading={busy}>{texts.signIn.submit}</Button>
       </Stack>
     </form>
