@@ -2,7 +2,6 @@ package managementpoint
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -14,10 +13,6 @@ import (
 	"mainstay/site/publishing"
 	"mainstay/wire"
 )
-
-// decisionWait is how long a registration is held for the site server's
-// decision before the client is told to come back.
-const decisionWait = 10 * time.Second
 
 // bodyDeadline bounds how slowly a body may arrive.
 const bodyDeadline = 30 * time.Second
@@ -65,7 +60,7 @@ func (m *ManagementPoint) renew(w http.ResponseWriter, r *http.Request, p peer) 
 // answerRegistration waits for the site server's decision, and answers what it
 // is.
 func (m *ManagementPoint) answerRegistration(w http.ResponseWriter, r *http.Request, row device.Registration) {
-	row, err := m.awaitDecision(r.Context(), row)
+	row, err := m.decisions.await(r.Context(), row)
 	if err != nil {
 		refuseError(w, r, err)
 		return
@@ -73,7 +68,7 @@ func (m *ManagementPoint) answerRegistration(w http.ResponseWriter, r *http.Requ
 	switch row.State {
 	case device.StateDone:
 		// The client's next request must not meet a directory from before.
-		if err := m.directory.Refresh(r.Context()); err != nil {
+		if err := m.directory.Learn(r.Context(), row.KeyFingerprint); err != nil {
 			refuseError(w, r, err)
 			return
 		}
@@ -90,32 +85,6 @@ func (m *ManagementPoint) answerRegistration(w http.ResponseWriter, r *http.Requ
 		refuse(w, http.StatusForbidden, row.Code, row.Detail)
 	default:
 		comeBack(w, http.StatusServiceUnavailable, 5*time.Second, "the site server has not decided yet")
-	}
-}
-
-func (m *ManagementPoint) awaitDecision(ctx context.Context, row device.Registration) (device.Registration, error) {
-	if row.State != device.StateWaiting {
-		return row, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, decisionWait)
-	defer cancel()
-	decided := m.c.DB.Subscribe(ctx, "registration-decided")
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		now, err := device.Standing(ctx, m.c.DB, row.KeyFingerprint)
-		if err != nil && ctx.Err() == nil {
-			return row, err
-		}
-		if err == nil && now.State != device.StateWaiting && now.State != device.StateApproved {
-			return now, nil
-		}
-		select {
-		case <-ctx.Done():
-			return row, nil
-		case <-decided:
-		case <-tick.C:
-		}
 	}
 }
 

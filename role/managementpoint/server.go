@@ -45,6 +45,7 @@ type ManagementPoint struct {
 	policy    *policy.Cache
 	strangers *ratelimit.Limiter
 	contacts  *contacts
+	decisions *decisions
 }
 
 // Limits of what one address may ask for without a certificate. A site behind
@@ -68,7 +69,7 @@ func New(c Config) (*ManagementPoint, error) {
 	receiver := inbox.NewReceiver(inbox.ReceiverConfig{DB: c.DB, ManagementPoint: c.System, Now: c.Now, OnConflict: noteConflict})
 	return &ManagementPoint{
 		c: c, root: root, receiver: receiver, strangers: strangers, contacts: newContacts(),
-		directory: device.NewDirectory(c.DB), policy: policy.NewCache(c.DB),
+		directory: device.NewDirectory(c.DB), policy: policy.NewCache(c.DB), decisions: newDecisions(c.DB),
 	}, nil
 }
 
@@ -85,6 +86,7 @@ func (m *ManagementPoint) Run(ctx context.Context) error {
 		lifecycle.Task{Name: "policy cache", Run: m.policy.Run},
 		lifecycle.Task{Name: "inbox receiver", Run: m.receiver.Run},
 		lifecycle.Task{Name: "contacts", Run: m.recordContacts},
+		lifecycle.Task{Name: "decisions", Run: m.decisions.Run},
 	)
 }
 

@@ -40,11 +40,18 @@ type Directory struct {
 	keys    map[[32]byte]standing
 	counter int64
 	seenAt  time.Time
+	// learned are single keys that are newer than counter.
+	learned map[[32]byte]learned
 }
 
 type standing struct {
 	device string
 	is     KeyStanding
+}
+
+type learned struct {
+	standing
+	counter int64
 }
 
 type directoryRow struct {
@@ -65,6 +72,9 @@ var (
 		`SELECT key_fingerprint, id AS device, blocked_at IS NOT NULL AS blocked, FALSE AS replaced FROM device
 		 UNION ALL
 		 SELECT key_fingerprint, device, FALSE AS blocked, TRUE AS replaced FROM device_key`)
+	readDirectoryKey = sqldb.Define[byKey, directoryRow]("device.readDirectoryKey",
+		`SELECT key_fingerprint, id AS device, blocked_at IS NOT NULL AS blocked, FALSE AS replaced FROM device
+		 WHERE key_fingerprint = @key_fingerprint`)
 )
 
 // NewDirectory makes an empty directory; Run fills it.
@@ -72,15 +82,35 @@ func NewDirectory(db interface {
 	sitedb.Reader
 	Subscribe(ctx context.Context, topics ...string) <-chan struct{}
 }) *Directory {
-	return &Directory{db: db, keys: map[[32]byte]standing{}}
+	return &Directory{db: db, keys: map[[32]byte]standing{}, learned: map[[32]byte]learned{}}
 }
 
 // Run keeps the directory up to date until ctx ends. While the database is
 // away it goes on with what it knew.
 func (d *Directory) Run(ctx context.Context) error {
 	return lifecycle.Reconciler{
-		Name: "device directory", Woken: d.db.Subscribe(ctx, "device-identity"), Period: directoryPeriod, Pass: d.Refresh,
+		Name: "device directory", Woken: d.db.Subscribe(ctx, "device-identity"), Period: directoryPeriod, Pass: d.refreshAndRest,
 	}.Run(ctx)
+}
+
+// mostRest keeps what is known of blocking younger than a second.
+const mostRest = 400 * time.Millisecond
+
+// refreshAndRest rests after it has read the whole directory, in proportion to
+// what that took: while a fleet registers there is a change for every machine,
+// and a site of 50,000 needs a tenth of a second to read.
+func (d *Directory) refreshAndRest(ctx context.Context) error {
+	began := time.Now()
+	if err := d.Refresh(ctx); err != nil {
+		return err
+	}
+	rest := time.NewTimer(min(5*time.Since(began), mostRest))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // Refresh reads the directory again if anything changed.
@@ -105,20 +135,55 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	})
 }
 
-func (d *Directory) reload(ctx context.Context, tx *sitedb.Tx, counter int64) error {
-	keys := make(map[[32]byte]standing, len(d.keys))
-	err := readDirectory.Each(ctx, tx, sqldb.None{}, func(row directoryRow) error {
-		s := standing{device: row.Device, is: KeyGood}
-		switch {
-		case row.Replaced && row.Device == "":
-			return nil // a deleted device may register again
-		case row.Replaced:
-			s.is = KeyReplaced
-		case row.Blocked:
-			s.is = KeyBlocked
+// Learn brings the directory up to date for one key (fingerprint in hex), at
+// once: it has just been given a device, and its next request must not meet
+// what was so before.
+func (d *Directory) Learn(ctx context.Context, fingerprint string) error {
+	return d.db.Read(ctx, func(tx *sitedb.Tx) error {
+		now, _, err := readCounter.One(ctx, tx, struct {
+			Name string `db:"name"`
+		}{"device"})
+		if err != nil {
+			return err
 		}
-		var key [32]byte
-		if n, err := hex.Decode(key[:], []byte(row.KeyFingerprint)); err == nil && n == len(key) {
+		row, found, err := readDirectoryKey.One(ctx, tx, byKey{fingerprint})
+		if err != nil || !found {
+			return err
+		}
+		key, s, ok := row.standing()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		// What is as old as the directory is in it.
+		if ok && now.Value > d.counter {
+			d.learned[key] = learned{s, now.Value}
+			d.keys[key] = s
+		}
+		return nil
+	})
+}
+
+// standing tells how a key stands, and whose it is; a key that is of no
+// interest is not ok.
+func (row directoryRow) standing() (key [32]byte, s standing, ok bool) {
+	s = standing{device: row.Device, is: KeyGood}
+	switch {
+	case row.Replaced && row.Device == "":
+		return key, s, false // a deleted device may register again
+	case row.Replaced:
+		s.is = KeyReplaced
+	case row.Blocked:
+		s.is = KeyBlocked
+	}
+	n, err := hex.Decode(key[:], []byte(row.KeyFingerprint))
+	return key, s, err == nil && n == len(key)
+}
+
+func (d *Directory) reload(ctx context.Context, tx *sitedb.Tx, counter int64) error {
+	d.mu.RLock()
+	keys := make(map[[32]byte]standing, len(d.keys)+len(d.learned))
+	d.mu.RUnlock()
+	err := readDirectory.Each(ctx, tx, sqldb.None{}, func(row directoryRow) error {
+		if key, s, ok := row.standing(); ok {
 			keys[key] = s
 		}
 		return nil
@@ -128,6 +193,13 @@ func (d *Directory) reload(ctx context.Context, tx *sitedb.Tx, counter int64) er
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for key, l := range d.learned {
+		if l.counter <= counter {
+			delete(d.learned, key)
+		} else {
+			keys[key] = l.standing
+		}
+	}
 	d.keys, d.counter, d.seenAt = keys, counter, time.Now()
 	return nil
 }

@@ -64,12 +64,38 @@ func (g *Registrar) Pass(ctx context.Context) error {
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		for _, row := range rows {
-			if err := g.c.DB.Write(ctx, func(tx *sitedb.Tx) error { return g.decide(ctx, tx, row) }); err != nil {
+		for len(rows) > 0 {
+			decided, err := g.decideSome(ctx, rows)
+			if err != nil && len(rows) > 1 && ctx.Err() == nil && !fault.Is(err, fault.Stale) {
+				// Whatever one of them has, those before it go first.
+				decided, err = g.decideSome(ctx, rows[:1])
+			}
+			if err != nil {
+				return err
+			}
+			rows = rows[decided:]
+		}
+	}
+}
+
+// decideFor ends a transaction of decisions.
+const decideFor = 100 * time.Millisecond
+
+// decideSome settles as many registrations as fit into one transaction, at
+// least one, and returns how many: a fleet that registers costs a commit for
+// each dozen.
+func (g *Registrar) decideSome(ctx context.Context, rows []Registration) (decided int, err error) {
+	err = g.c.DB.Write(ctx, func(tx *sitedb.Tx) error {
+		decided = 0
+		for began := time.Now(); decided < len(rows) && (decided == 0 || time.Since(began) < decideFor); decided++ {
+			row := rows[decided]
+			if err := g.decide(ctx, tx, row); err != nil {
 				return fmt.Errorf("cannot decide registration %s: %w", row.KeyFingerprint, err)
 			}
 		}
-	}
+		return nil
+	})
+	return decided, err
 }
 
 // decide settles one registration. An error of kind Denied, Invalid or

@@ -67,6 +67,9 @@ var (
 		 ON CONFLICT (key_fingerprint) DO UPDATE SET kind = excluded.kind, request = excluded.request, source = excluded.source,
 		   received_at = excluded.received_at, state = excluded.state, code = excluded.code, detail = excluded.detail,
 		   device = excluded.device, chain = excluded.chain, decided_at = excluded.decided_at`)
+	readDecided = sqldb.DefineManyOut[byKey, Registration]("device.readDecided",
+		`SELECT `+registrationColumns+` FROM registration
+		 WHERE key_fingerprint IN (VALUES [[(@key_fingerprint)]]) AND state NOT IN ('waiting', 'approved')`)
 	countUndecided = sqldb.Define[sqldb.None, struct {
 		N int64 `db:"n"`
 	}]("device.countUndecided",
@@ -175,7 +178,19 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 	if err != nil {
 		return Registration{}, err
 	}
+	// Clients that wait ask again and again, and those that are to be decided
+	// must not queue behind them for the right to write.
 	var row Registration
+	known := false
+	err = db.Read(ctx, func(tx *sitedb.Tx) (err error) {
+		if row, known, err = readRegistration.One(ctx, tx, byKey{r.fingerprint}); err != nil || known {
+			return err
+		}
+		return roomForMore(ctx, tx)
+	})
+	if err != nil || known && !worthAsking(row, body) {
+		return row, err
+	}
 	err = db.Write(ctx, func(tx *sitedb.Tx) error {
 		before, ok, err := readRegistration.One(ctx, tx, byKey{r.fingerprint})
 		if err != nil {
@@ -183,9 +198,6 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 		}
 		if row = before; ok && !worthAsking(before, body) {
 			return nil
-		}
-		if err := roomForMore(ctx, tx); err != nil {
-			return err
 		}
 		row = Registration{
 			KeyFingerprint: r.fingerprint, Kind: kindRegister, Request: body, Source: source,
@@ -258,6 +270,21 @@ func Standing(ctx context.Context, db sitedb.Reader, fingerprint string) (Regist
 		return err
 	})
 	return row, err
+}
+
+// Decided returns the registrations of the keys (fingerprints) that wait for
+// the site server no more.
+func Decided(ctx context.Context, db sitedb.Reader, fingerprints []string) ([]Registration, error) {
+	keys := make([]byKey, len(fingerprints))
+	for i, f := range fingerprints {
+		keys[i] = byKey{f}
+	}
+	var rows []Registration
+	err := db.Read(ctx, func(tx *sitedb.Tx) (err error) {
+		rows, err = readDecided.AllMany(ctx, tx, keys)
+		return err
+	})
+	return rows, err
 }
 
 // Answer is what the client of a registration that is done gets.
