@@ -291,16 +291,28 @@ func clip(s string) string {
 	return s
 }
 
-// closest finds the candidate with the fewest changes from what was written.
+// closest finds the candidate with the fewest changes from what was written; of
+// equals the one that begins most like it.
 func closest(written string, candidates []string) string {
-	best, bestCost := "", -1
+	written = strings.ToLower(clip(written))
+	best, bestCost, bestStart := "", -1, 0
 	for _, candidate := range candidates {
-		cost := distance(strings.ToLower(clip(written)), strings.ToLower(candidate))
-		if bestCost < 0 || cost < bestCost {
-			best, bestCost = candidate, cost
+		low := strings.ToLower(candidate)
+		cost, start := distance(written, low), common(written, low)
+		if bestCost < 0 || cost < bestCost || cost == bestCost && start > bestStart {
+			best, bestCost, bestStart = candidate, cost, start
 		}
 	}
 	return best
+}
+
+// common is the length of the beginning that two words share.
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance is the number of single-byte changes between two words.
