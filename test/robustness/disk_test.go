@@ -17,16 +17,17 @@ type disk struct {
 	// path is what programs use.
 	path string
 	// fs is nil for a disk whose power never fails.
-	fs      *syncedcopy.FS
-	back    string
-	cuts    int
+	fs   *syncedcopy.FS
+	back string
+	cuts int
+	// options count from the next cut on.
 	options []syncedcopy.Option
 }
 
 // newDisk makes an empty disk.
-func newDisk(t testing.TB, path string, powerFails bool, options ...syncedcopy.Option) *disk {
+func newDisk(t testing.TB, path string, powerFails bool) *disk {
 	t.Helper()
-	d := &disk{t: t, path: path, options: options}
+	d := &disk{t: t, path: path}
 	if !powerFails {
 		must(t, os.Mkdir(path, 0o700))
 		return d

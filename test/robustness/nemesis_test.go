@@ -75,7 +75,6 @@ func kills() []fault {
 			c.start()
 			w.startServer()
 		}},
-		{"new policy", 2, func(w *world) { w.edit() }},
 	}
 }
 
@@ -115,16 +114,20 @@ func powerCuts() []fault {
 			w.startServer()
 			c.start()
 		}},
-		{"new policy", 2, func(w *world) { w.edit() }},
 	}
 }
 
 func (w *world) someCrew() *crew { return w.crews[w.random.IntN(len(w.crews))] }
 
-// strike does one fault after a while.
+// strike does one fault after a while, every other time while an administrator
+// makes new policy.
 func (w *world) strike(faults []fault) {
 	w.t.Helper()
 	w.pass(w.between(100*time.Millisecond, 1500*time.Millisecond))
+	if w.random.IntN(2) == 0 {
+		defer w.editMeanwhile()()
+		w.pass(w.between(0, 100*time.Millisecond))
+	}
 	total := 0
 	for _, f := range faults {
 		total += f.weight
@@ -157,6 +160,9 @@ func (w *world) swapDisks() swapped {
 	older := w.snapshot(from, names[0])
 	cloned, twin := w.snapshot(from, s.original), w.snapshot(from, s.twinned)
 	w.pass(w.between(time.Second, 2*time.Second))
+	// From now on things wait in the outboxes, of this run and the next.
+	w.killServer()
+	w.pass(w.between(time.Second, 2*time.Second))
 
 	w.note("an older disk, a reinstalled client, a clone, and a twin")
 	from.kill()
@@ -173,6 +179,8 @@ func (w *world) swapDisks() swapped {
 	to.add(s.twin, from.config.Streams[3].Hardware)
 	from.start()
 	to.start()
+	w.pass(w.between(time.Second, 2*time.Second))
+	w.startServer()
 
 	err := w.await(time.Minute, func() error {
 		from.journal.follow(w.t)

@@ -14,7 +14,6 @@ import (
 	"mainstay/test/robustness/history"
 	"mainstay/test/robustness/numbered"
 	"mainstay/test/sitetest"
-	"mainstay/test/syncedcopy"
 )
 
 var (
@@ -62,8 +61,6 @@ type shape struct {
 	pause          time.Duration
 	// powerFails: everything is on disks that can lose their power.
 	powerFails bool
-	// server and client change what those disks do.
-	server, client []syncedcopy.Option
 }
 
 // world is a site with clients, and what happens to them.
@@ -76,6 +73,7 @@ type world struct {
 	site    *sitetest.Site
 	disk    *disk // of the server
 	crews   []*crew
+	began   time.Time
 	edits   int64
 	up      bool
 }
@@ -83,7 +81,7 @@ type world struct {
 // newWorld makes a site and starts everything.
 func newWorld(t *testing.T, s shape) *world {
 	t.Helper()
-	w := &world{t: t, shape: s, random: rand.New(rand.NewPCG(s.seed, 0)), dir: t.TempDir()}
+	w := &world{t: t, shape: s, random: rand.New(rand.NewPCG(s.seed, 0)), dir: t.TempDir(), began: time.Now()}
 	t.Logf("seed %d; repeat with: go test ./test/robustness -run '^%s$' -args -seed=%d", s.seed, t.Name(), s.seed)
 	t.Cleanup(w.keep)
 	var err error
@@ -91,7 +89,7 @@ func newWorld(t *testing.T, s shape) *world {
 	must(t, err)
 	siteDir := filepath.Join(w.dir, "site")
 	must(t, os.Mkdir(siteDir, 0o700))
-	w.disk = newDisk(t, filepath.Join(siteDir, "data"), s.powerFails, s.server...)
+	w.disk = newDisk(t, filepath.Join(siteDir, "data"), s.powerFails)
 	w.site = sitetest.New(t, siteDir)
 	w.startServer()
 	w.edit()
@@ -99,7 +97,7 @@ func newWorld(t *testing.T, s shape) *world {
 	for i := range s.crews {
 		name := fmt.Sprintf("crew%d", i)
 		path := filepath.Join(w.dir, name)
-		c := &crew{t: t, name: name, disk: newDisk(t, path, s.powerFails, s.client...), journal: newFollower(path + ".journal")}
+		c := &crew{t: t, name: name, disk: newDisk(t, path, s.powerFails), journal: newFollower(path + ".journal")}
 		c.config = numbered.Config{
 			Journal: path + ".journal", SiteCode: "LAB", ManagementPoint: w.site.Clients, Token: token, Pause: s.pause,
 		}
@@ -143,7 +141,7 @@ func (w *world) note(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	must(w.t, w.journal.Write(history.Event{What: history.Note, Text: text}))
 	if testing.Verbose() {
-		w.t.Log(text)
+		w.t.Logf("%5.1f s: %s", time.Since(w.began).Seconds(), text)
 	}
 }
 
@@ -183,12 +181,30 @@ func (w *world) killServer() {
 // edit makes new policy for everybody. Both settings belong together.
 func (w *world) edit() {
 	w.t.Helper()
+	w.site.Must(w.nextEdit()...)
+}
+
+func (w *world) nextEdit() []string {
+	w.t.Helper()
 	w.edits++
 	polling := 1000 + w.edits
 	w.note("policy %d", w.edits)
-	w.site.Must("client-setting", "edit", "default",
+	return []string{"client-setting", "edit", "default",
 		"--set", fmt.Sprintf("client_policy.polling_interval=%ds", polling),
-		"--set", fmt.Sprintf("heartbeat.interval=%ds", polling+history.SettingsApart))
+		"--set", fmt.Sprintf("heartbeat.interval=%ds", polling+history.SettingsApart)}
+}
+
+// editMeanwhile does so in the background, where it may fail. The result waits
+// for its end.
+func (w *world) editMeanwhile() (wait func()) {
+	w.t.Helper()
+	ended := make(chan struct{})
+	go func(args []string) {
+		defer close(ended)
+		// Whether the edit was made before the server died nobody knows.
+		_, _ = w.site.Command(args...)
+	}(w.nextEdit())
+	return func() { <-ended }
 }
 
 // cutServer takes the power of the server's machine away. torn keeps some of
