@@ -84,11 +84,23 @@ func readConfig(path string) (config, error) {
 // decodeConfig refuses unknown and duplicate keys, with their line, and values
 // that cannot be meant.
 func decodeConfig(data []byte) (config, error) {
-	var c config
-	if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
+	c, err := parseConfig(data)
+	if err != nil {
 		return config{}, err
 	}
 	return c, c.check(data)
+}
+
+// parseConfig shields the program from the parser, which panics on some text
+// that is no configuration (a tag in front of nothing).
+func parseConfig(data []byte) (c config, err error) {
+	defer func() {
+		if recover() != nil {
+			c, err = config{}, fault.New(fault.Invalid, "is no YAML that can be read; compare it with what 'mainstay-client install' writes")
+		}
+	}()
+	err = yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
+	return c, err
 }
 
 func (c config) check(data []byte) error {
