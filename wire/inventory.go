@@ -2,6 +2,10 @@ package wire
 
 import "encoding/json"
 
+// NeedsRoot stands in a text column that only root may read, when the client
+// does not run as root.
+const NeedsRoot = "needs root"
+
 // InventoryReport is the body of TypeHardwareInventory: what is so on a
 // machine, or what has changed since the last report that the client queued.
 //

@@ -60,7 +60,7 @@ func collectAccounts(_ context.Context, r *run) error {
 		const nobody = 65534
 		r.add(wire.ClassLocalUserAccount, &wire.LocalUserAccount{
 			Name: f[0], UID: uid, GID: gid, FullName: clean(full, maxText), HomeDirectory: f[5], Shell: f[6],
-			PasswordStatus: passwords[f[0]],
+			PasswordStatus: passwords(f[0]),
 			SystemAccount:  uid < firstPerson || uid == nobody,
 			LoginAllowed:   !slices.Contains(noLogin, path.Base(f[6])),
 			Administrator:  uid == 0 || administrators[f[0]] || administratorIDs[gid],
@@ -90,9 +90,8 @@ func (m machine) colonFile(file string, fields int, visit func([]string)) error 
 }
 
 // passwordStates tells of each account whether a password is set. It looks at
-// the first byte of the field and keeps nothing of it. Without the right to
-// read, nothing is known.
-func (m machine) passwordStates() (map[string]string, error) {
+// the first byte of the field and keeps nothing of it.
+func (m machine) passwordStates() (func(account string) string, error) {
 	states := map[string]string{}
 	err := m.lines("/etc/shadow", func(line []byte) bool {
 		name, rest, ok := bytes.Cut(line, []byte(":"))
@@ -111,12 +110,12 @@ func (m machine) passwordStates() (map[string]string, error) {
 		return true
 	})
 	if errors.Is(err, fs.ErrPermission) {
-		return states, nil
+		return func(string) string { return wire.NeedsRoot }, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read /etc/shadow: %w", err)
 	}
-	return states, nil
+	return func(account string) string { return states[account] }, nil
 }
 
 // firstPerson is the lowest number that the machine gives to people.

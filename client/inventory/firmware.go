@@ -68,7 +68,15 @@ func (r *run) memoryModules() error {
 }
 
 // dmi is one attribute that the kernel has read from the firmware.
-func (m machine) dmi(name string) string { return known(m.text("/sys/class/dmi/id/" + name)) }
+// Serial numbers are for root alone.
+func (m machine) dmi(name string) string {
+	data, err := m.head("/sys/class/dmi/id/"+name, 4*maxText)
+	if errors.Is(err, fs.ErrPermission) {
+		return wire.NeedsRoot
+	}
+	// What is not there is not known.
+	return known(clean(string(data), maxText))
+}
 
 // placeholders are what makers leave where they should have written something,
 // in lower case. They must not pass for serial numbers: many machines share

@@ -54,13 +54,16 @@ func collectPorts(ctx context.Context, r *run) error {
 		// clients.
 		return strings.HasPrefix(s.protocol, "udp") && port >= low && port <= high && s.inode != 0
 	})
-	owners, err := m.socketOwners(ctx, sockets)
+	owners, denied, err := m.socketOwners(ctx, sockets)
 	if err != nil {
 		return err
 	}
 	users := m.userNames()
 	for _, s := range sockets {
-		o := owners[s.inode]
+		o, found := owners[s.inode]
+		if !found && denied && s.inode != 0 {
+			o = owner{name: wire.NeedsRoot, path: wire.NeedsRoot}
+		}
 		r.add(wire.ClassListeningPort, &wire.ListeningPort{
 			Protocol: s.protocol, LocalAddress: s.address.Addr().String(), LocalPort: uint64(s.address.Port()),
 			ProcessName: o.name, Path: o.path, UserName: nameOf(users, s.uid),
@@ -124,31 +127,34 @@ func (m machine) portRange() (low, high uint16) {
 }
 
 // socketOwners finds the processes that hold the sockets, the one with the
-// lowest number where several share one, and stops when all are found.
-func (m machine) socketOwners(ctx context.Context, sockets []socket) (map[uint64]owner, error) {
+// lowest number where several share one, and stops when all are found. denied
+// tells that some processes could not be looked into.
+func (m machine) socketOwners(ctx context.Context, sockets []socket) (owners map[uint64]owner, denied bool, err error) {
 	missing := map[uint64]bool{}
 	for _, s := range sockets {
 		if s.inode != 0 {
 			missing[s.inode] = true
 		}
 	}
-	owners := map[uint64]owner{}
+	owners = map[uint64]owner{}
 	for _, pid := range m.processes() {
 		if len(missing) == 0 {
 			break
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, denied, err
 		}
 		folder := "/proc/" + strconv.Itoa(pid)
-		for _, inode := range m.socketsOf(folder, missing) {
+		inodes, err := m.socketsOf(folder, missing)
+		denied = denied || errors.Is(err, fs.ErrPermission)
+		for _, inode := range inodes {
 			if missing[inode] {
 				delete(missing, inode)
 				owners[inode] = owner{name: m.text(folder + "/comm"), path: clean(strings.TrimSuffix(m.link(folder+"/exe"), " (deleted)"), maxText)}
 			}
 		}
 	}
-	return owners, nil
+	return owners, denied, nil
 }
 
 // processes lists the numbers of the processes, from the lowest.
@@ -165,17 +171,17 @@ func (m machine) processes() []int {
 	return pids
 }
 
-// socketsOf lists the wanted sockets that a process holds. A process that ends
-// meanwhile, or that belongs to somebody else, holds none.
-func (m machine) socketsOf(folder string, wanted map[uint64]bool) []uint64 {
+// socketsOf lists the wanted sockets that a process holds. The error tells why
+// it cannot be looked into: it has ended, or belongs to somebody else.
+func (m machine) socketsOf(folder string, wanted map[uint64]bool) ([]uint64, error) {
 	dir, err := os.Open(m.path(folder + "/fd"))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer dir.Close()
 	descriptors, err := dir.Readdirnames(-1)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var found []uint64
 	var buffer [64]byte
@@ -193,5 +199,5 @@ func (m machine) socketsOf(folder string, wanted map[uint64]bool) []uint64 {
 			found = append(found, inode)
 		}
 	}
-	return found
+	return found, nil
 }
