@@ -71,7 +71,7 @@ func runServer(ctx context.Context, c config.Config, ready func()) error {
 	}
 	defer db.Close()
 
-	server, err := siteserver.New(ctx, siteserver.Config{DB: db, Identity: identity, System: system, Packages: c.ClientPackages, Now: time.Now})
+	server, err := siteserver.New(ctx, siteserver.Config{DB: db, Identity: identity, System: system, Name: c.Name, Packages: c.ClientPackages, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ type Config struct {
 	DB *sitedb.DB
 	// Identity opens the site's secrets.
 	Identity age.Identity
-	// System is the identifier of this site system.
-	System string
+	// System is the identifier of this site system, Name what people call it.
+	System, Name string
 	// Packages is the folder of the client's packages; may be empty.
 	Packages string
 	Now      func() time.Time
@@ -60,7 +60,7 @@ func (s *SiteServer) Run(ctx context.Context) error {
 	db := s.c.DB.Fence(term)
 	err = db.Write(ctx, func(tx *sitedb.Tx) error {
 		return status.Report(ctx, tx, status.Message{
-			ID: status.SiteServerActive, System: s.c.System, Insertions: []string{s.c.System, strconv.FormatInt(term.Number, 10)},
+			ID: status.SiteServerActive, System: s.c.System, Insertions: []string{s.c.Name, strconv.FormatInt(term.Number, 10)},
 		})
 	})
 	if err != nil {

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"flag"
+	"os"
 	"strings"
 	"testing"
 
@@ -25,6 +27,23 @@ func TestDefaultsAreTheDefaults(t *testing.T) {
 		if !strings.Contains(Defaults(), key+":") {
 			t.Errorf("key %q is not documented", key)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the reference again")
+
+func TestReferenceIsTheDefaults(t *testing.T) {
+	t.Parallel()
+	const path = "../../../docs/reference/configuration.md"
+	want := "# Configuration of a site system\n\nOne YAML file, `/etc/mainstay/mainstay.yaml` by default. Unknown keys and bad values\n" +
+		"are refused with file, line, key and remedy; `mainstay config check` does only that.\n\n```yaml\n" + Defaults() + "```\n"
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("docs/reference/configuration.md is not what the program knows; run go test ./cmd/mainstay/config -update (%v)", err)
 	}
 }
 
