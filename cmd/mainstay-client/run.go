@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -70,6 +71,9 @@ func (p *program) saveMemory(settings *client.Config) {
 		return
 	}
 	debug.SetGCPercent(50)
+	// Each processor that Go uses holds memory of its own, and nothing here
+	// gains from more than two.
+	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), 2))
 	settings.Rest = debug.FreeOSMemory
 }
 
