@@ -110,7 +110,7 @@ console/node_modules/.package-lock.json: console/package.json console/package-lo
 
 .PHONY: run
 run: build ## Build, then run a whole site with this machine as its client, in ./var
-	$(PACKAGE) -what client -arch $(HOST_ARCH) -format deb,rpm
+	$(PACKAGE) -what client -arch $(HOST_ARCH) -format deb,rpm -compression gzip
 	exec bin/mainstay dev $(DEV_ARGS)
 
 # --- packages ---------------------------------------------------------------

@@ -122,8 +122,8 @@ func describe(opts options, p product, version, arch string, made generated, cli
 	info.RPM.Summary = p.summary
 	info.RPM.Group = "System Environment/Daemons"
 	info.RPM.BuildHost = "localhost" // the name of the machine that builds is no fact of the package
-	// xz is read by every release of both families that is still looked after.
-	info.RPM.Compression, info.Deb.Compression = "xz", "xz"
+	// Both are read by every release of both families that is still looked after.
+	info.RPM.Compression, info.Deb.Compression = opts.compression, opts.compression
 	if p.hasPreInstall {
 		info.Scripts.PreInstall = script("preinstall")
 	}

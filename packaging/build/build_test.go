@@ -240,6 +240,7 @@ func TestRefused(t *testing.T) {
 		{"what", []string{"-what", "client,toaster"}, `-what names "toaster": it can be client, server`},
 		{"architecture", []string{"-arch", "vax"}, `-arch names "vax": it can be amd64, arm64`},
 		{"format", []string{"-format", ""}, `-format names "": it can be deb, rpm`},
+		{"compression", []string{"-compression", "zip"}, `-compression is "zip": it can be xz or gzip`},
 		{"time", []string{"-mtime", "yesterday"}, `-mtime is "yesterday"`},
 		{"version", []string{"-version", "banana"}, `version "banana" cannot be a package's version`},
 		{"argument", []string{"client"}, `argument "client" is not understood`},

@@ -68,11 +68,10 @@ func (opts options) binary(arch, name string) string {
 type generated struct {
 	folder string // where the files are
 	config bool   // whether there is a default configuration
-	man    []string
 }
 
-// generate asks a program for its completions, manual pages and default
-// configuration, and writes them below folder.
+// generate asks a program for its completions and its default configuration,
+// and writes them below folder.
 func generate(ctx context.Context, opts options, p product, folder string) (generated, error) {
 	made := generated{folder: folder}
 	program := opts.binary(opts.hostArch, p.name)
@@ -153,10 +152,6 @@ func contents(opts options, p product, arch string, made generated, clients []st
 	}
 	for _, name := range p.examples {
 		all = append(all, file(filepath.Join(packaging, "examples", name), "/usr/share/doc/"+p.name+"/examples/"+name, 0o644))
-	}
-	for _, page := range made.man {
-		section := strings.TrimPrefix(filepath.Ext(page), ".")
-		all = append(all, file(page, "/usr/share/man/man"+section+"/"+filepath.Base(page), 0o644))
 	}
 
 	state := owned("", "/var/lib/"+p.name, files.TypeDir, "root", 0o700)

@@ -69,10 +69,16 @@ func (s scratch) run(t *testing.T, script string) {
 	t.Logf("%s", out)
 }
 
-// boot starts systemd there, which runs testdata/systemd.sh and ends as that
+// boot starts systemd there, which runs a script of testdata and ends as that
 // did.
-func (s scratch) boot(t *testing.T) {
+func (s scratch) boot(t *testing.T, script string) {
 	t.Helper()
+	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
+		t.Skip("systemd is not installed; 'make test-packages' installs it")
+	}
+	if err := os.Rename(filepath.Join(s.folder, "changes/test", script), filepath.Join(s.folder, "changes/test/script")); err != nil {
+		t.Fatal(err)
+	}
 	group := controlGroup(t)
 	units := filepath.Join(s.folder, "changes/etc/systemd/system")
 	if err := os.MkdirAll(units, 0o755); err != nil {
@@ -163,10 +169,39 @@ func TestLifeWithRPM(t *testing.T) {
 
 func TestUnderSystemd(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
-		t.Skip("systemd is not installed; 'make test-packages' installs it")
+	newScratch(t, services, "-arch", hostArch, "-format", "deb", "-compression", "gzip").boot(t, "systemd.sh")
+}
+
+// TestSite installs the real programs, where they have been built, makes a site
+// and registers the machine with it.
+func TestSite(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("packing the real programs takes a while")
 	}
-	newScratch(t, services, "-arch", hostArch, "-format", "deb").boot(t)
+	for _, p := range products {
+		if _, err := os.Stat(filepath.Join("../../bin", p.name)); err != nil {
+			t.Skipf("bin/%s has not been built; 'make build' builds it", p.name)
+		}
+	}
+	newScratch(t, realPrograms, "-arch", hostArch, "-format", "deb", "-compression", "gzip").boot(t, "site.sh")
+}
+
+// realPrograms are those of bin/; for other architectures they stand in, since
+// they are never started.
+func realPrograms(t *testing.T, build string) string {
+	t.Helper()
+	folder := standIns(t, build)
+	for _, p := range products {
+		program, err := os.ReadFile(filepath.Join("../../bin", p.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, p.name), program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
 }
 
 // unitHere is a copy of a unit whose program exists on this machine, since a
@@ -250,7 +285,7 @@ func TestPrograms(t *testing.T) {
 			}
 			output(t, "bash", "-n", filepath.Join(folder, "bash"))
 			if made.config {
-				output(t, opts.binary(hostArch, p.name), "config", "check", "--config", filepath.Join(folder, "config"))
+				output(t, opts.binary(hostArch, p.name), "config", "check", filepath.Join(folder, "config"))
 			}
 		})
 	}

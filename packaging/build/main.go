@@ -39,6 +39,8 @@ type options struct {
 	// 1970 UTC: that of the commit.
 	mtime int64
 
+	compression string // "xz", "gzip"
+
 	source   string // root of the source tree
 	binaries string // programs of this machine's architecture; others are in linux-ARCH below it
 	out      string // where packages go
@@ -84,6 +86,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	formats := flags.String("format", "deb,rpm", "in which formats: deb, rpm")
 	flags.StringVar(&opts.version, "version", "", "version of the programs (default: what 'make version' says)")
 	mtime := flags.String("mtime", "", "time of the commit in seconds since 1970 (default: what 'make version' says)")
+	flags.StringVar(&opts.compression, "compression", "xz", "how files are compressed: xz (smaller) or gzip (quicker)")
 	flags.StringVar(&opts.source, "source", "..", "root of the source tree")
 	flags.StringVar(&opts.binaries, "binaries", "../bin", "where the programs are; those for another architecture in linux-ARCH below it")
 	flags.StringVar(&opts.out, "out", "../bin/packages", "where the packages go")
@@ -104,6 +107,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	if opts.formats, err = chosen("format", *formats, []string{"deb", "rpm"}); err != nil {
 		return options{}, err
+	}
+	if opts.compression != "xz" && opts.compression != "gzip" {
+		return options{}, fmt.Errorf("-compression is %q: it can be xz or gzip", opts.compression)
 	}
 	if *mtime != "" {
 		opts.mtime, err = strconv.ParseInt(*mtime, 10, 64)
