@@ -279,6 +279,14 @@ func TestStrangersGetNothingButTheOpenDoors(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.expect(stranger, "GET", wire.DoorSite, nil, http.StatusOK, "")
+	response, err := stranger.Get(p.url + wire.DoorSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if !response.Close {
+		t.Error("a stranger keeps its connection")
+	}
 }
 
 func TestCertificateOfAnotherSiteIsNoCertificate(t *testing.T) {

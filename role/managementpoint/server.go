@@ -133,8 +133,13 @@ type peer struct {
 func (m *ManagementPoint) open(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if allowed, wait := m.strangers.Allow(source(r), m.c.Now()); !allowed {
+			w.Header().Set("Connection", "close")
 			comeBack(w, http.StatusTooManyRequests, wait, "this address asks too often")
 			return
+		}
+		if len(r.TLS.PeerCertificates) == 0 {
+			// Strangers do not keep a place that clients need.
+			w.Header().Set("Connection", "close")
 		}
 		handle(w, r)
 	}
