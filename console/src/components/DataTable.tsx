@@ -19,6 +19,8 @@ export interface Column<T> {
   minor?: boolean;
   /** What it means, for whoever points at the header. */
   help?: string;
+  /** Share of the width, such as 20%, so that tables below each other agree. */
+  width?: string;
 }
 
 export interface Sort {
@@ -96,7 +98,7 @@ function HeaderCell<T>({ column, sort, onSort, extra }: HeaderProps<T>) {
   return (
     <th
       scope="col" data-align={column.align} data-minor={column.minor || undefined} data-grow={column.grow || undefined}
-      title={column.help} {...(order ? { 'aria-sort': order } : {})}
+      title={column.help} style={column.width ? { width: column.width } : undefined} {...(order ? { 'aria-sort': order } : {})}
     >
       <span className={classes.header}>
         {column.sortable && onSort ? (

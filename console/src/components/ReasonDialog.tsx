@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react';
 import type { Problem } from '../lib/problem';
 import { texts } from '../lib/texts';
 import { ErrorNotice } from './Notice';
+import classes from './ReasonDialog.module.css';
 
 /** The longest reason that the API takes, in bytes. */
 const longest = 500;
@@ -26,7 +27,7 @@ interface Props {
 /** Asks whether to do something, and why. */
 export function ReasonDialog(props: Props) {
   return (
-    <Modal opened={props.opened} onClose={props.onClose} title={props.title} closeButtonProps={{ 'aria-label': texts.dialog.close }}>
+    <Modal opened={props.opened} onClose={props.onClose} title={props.title} classNames={{ title: classes.title }} closeButtonProps={{ 'aria-label': texts.dialog.close }}>
       <ReasonForm {...props} />
     </Modal>
   );

@@ -125,14 +125,13 @@ function SchemeMenu() {
         </Tooltip>
       </Menu.Target>
       <Menu.Dropdown>
-        {schemes.map((scheme) => (
-          <Menu.Item
-            key={scheme} leftSection={<Icon name={schemeIcons[scheme]} size={16} />} rightSection={scheme === colorScheme && <Icon name="good" size={15} />}
-            role="menuitemradio" aria-checked={scheme === colorScheme} onClick={() => setColorScheme(scheme)}
-          >
-            {texts.shell.schemes[scheme]}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={colorScheme} onChange={(scheme) => setColorScheme(scheme as (typeof schemes)[number])}>
+          {schemes.map((scheme) => (
+            <Menu.RadioItem key={scheme} value={scheme} closeMenuOnClick rightSection={<Icon name={schemeIcons[scheme]} size={16} />}>
+              {texts.shell.schemes[scheme]}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
       </Menu.Dropdown>
     </Menu>
   );

@@ -78,7 +78,7 @@ export const texts = {
     linkRefusedWhy: 'A sign-in link works once and for ten minutes. This one was used already, or is too old.',
     linkRemedy: 'On the site server, make a new link:',
     noPassword: 'No password yet? On the site server, make a link that signs in once:',
-    command: 'mainstay administrator sign-in-code self',
+    command: 'mainstay administrator sign-in-link',
     signedOut: 'You are signed out.',
     ended: 'Your session has ended. Sign in again to go on.',
     missing: { name: 'Give your name.', password: 'Give your password.' },
@@ -118,7 +118,6 @@ export const texts = {
     findings: 'What needs attention',
     findingsCount: (n: number) => count(n, 'finding'),
     noFindings: 'All roles and components work, and nothing waits that should not.',
-    since: 'since',
     remedy: 'What to do',
     devices: 'Devices',
     active: 'Active',
@@ -150,7 +149,7 @@ export const texts = {
     took: 'Took',
     passes: 'Passes',
     failures: 'Failures',
-    ports: (client: number, admin: number) => `clients on port ${client}, administrators on ${admin}`,
+    ports: (client: number, admin: number) => `ports ${client} for clients, ${admin} for administrators`,
     seen: (age: string) => `seen ${age}`,
     rootFingerprint: 'Root fingerprint',
     created: 'Created',
@@ -258,6 +257,7 @@ export const texts = {
     added: 'added',
     removed: 'removed',
     changed: 'changed',
+    more: 'and more',
     counts: (added: number, removed: number, changed: number) =>
       [added && `${added.toLocaleString('en')} added`, removed && `${removed.toLocaleString('en')} removed`, changed && `${changed.toLocaleString('en')} changed`]
         .filter(Boolean)

@@ -1,4 +1,3 @@
-import { SegmentedControl } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 
 import type { Device } from '../../api/schema';
@@ -7,6 +6,7 @@ import { Empty } from '../../components/Notice';
 import { Page } from '../../components/Page';
 import { ActivityMark } from '../../components/StateMark';
 import { Time } from '../../components/Time';
+import { Views } from '../../components/Views';
 import type { Condition } from '../../lib/filter';
 import type { ListSearch } from '../../lib/listSearch';
 import { texts } from '../../lib/texts';
@@ -21,8 +21,7 @@ const columns: ListColumn<Device>[] = [
     render: (d) => <ActivityMark activity={d.activity} label={texts.device.activity[d.activity] ?? d.activity} />,
   },
   { id: 'seen_at', header: texts.device.seen, sortable: true, filter: { kind: 'age' }, render: (d) => <Time value={d.seen_at} absent={texts.device.neverSeen} /> },
-  { id: 'os', header: texts.device.os, sortable: true, filter: { kind: 'text' }, render: (d) => d.os },
-  { id: 'os_version', header: texts.device.osVersion, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => d.os_version },
+  { id: 'os', header: texts.device.os, sortable: true, filter: { kind: 'text' }, render: (d) => <>{d.os} <span className="dim">{d.os_version}</span></> },
   { id: 'arch', header: texts.device.arch, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => d.arch },
   { id: 'client_version', header: texts.device.client, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => <span className="nowrap">{d.client_version}</span> },
   { id: 'addresses', header: texts.device.addresses, minor: true, filter: { kind: 'text' }, render: (d) => <Addresses list={d.addresses} /> },
@@ -59,9 +58,9 @@ export function DeviceList() {
         path="/devices" label={texts.device.title} columns={columns} rowKey={(d) => d.id} searchColumn="name"
         defaultSort={{ column: 'name', descending: false }} view={views[view] ?? []}
         toolbar={
-          <SegmentedControl
-            size="xs" value={views[view] ? view : 'all'} onChange={setView} aria-label={texts.device.state}
-            data={[{ value: 'all', label: texts.device.all }, ...Object.keys(views).map((value) => ({ value, label: texts.device.activity[value] ?? value }))]}
+          <Views
+            label={texts.device.state} value={views[view] ? view : 'all'} onChange={setView}
+            choices={{ all: texts.device.all, ...Object.fromEntries(Object.keys(views).map((value) => [value, texts.device.activity[value] ?? value])) }}
           />
         }
         empty={view === 'all'

@@ -14,7 +14,8 @@ import { valueText } from '../../lib/inventory';
 import { texts } from '../../lib/texts';
 import classes from './History.module.css';
 
-const perRead = 500;
+/** What the API gives at once; the first inventory of a machine has about as many. */
+const perRead = 1000;
 
 /** What changed on a device, when, and what it was before. */
 export function History() {
@@ -37,7 +38,7 @@ export function History() {
       {events.isSuccess && found.length === 0 && (
         <Panel><Empty icon="silent" title={texts.history.none} text={chosen ? texts.history.noneOfClass : texts.history.noneText} /></Panel>
       )}
-      {found.length > 0 && <Timeline reports={found} classes={byName} />}
+      {found.length > 0 && <Timeline reports={found} classes={byName} unfinished={events.hasNextPage} />}
       {found.length > 0 && (events.hasNextPage
         ? <Button className={classes.older} variant="default" size="xs" loading={events.isFetchingNextPage} onClick={() => void events.fetchNextPage()}>{texts.history.older}</Button>
         : <p className={classes.end}>{texts.history.end}</p>)}
@@ -45,7 +46,14 @@ export function History() {
   );
 }
 
-function Timeline({ reports: list, classes: byName }: { reports: Report[]; classes: ReadonlyMap<string, InventoryClass> }) {
+interface TimelineProps {
+  reports: Report[];
+  classes: ReadonlyMap<string, InventoryClass>;
+  /** There is more to read, perhaps of the last class of the last report. */
+  unfinished: boolean;
+}
+
+function Timeline({ reports: list, classes: byName, unfinished }: TimelineProps) {
   let day = '';
   return (
     <ol className={classes.timeline}>
@@ -56,7 +64,9 @@ function Timeline({ reports: list, classes: byName }: { reports: Report[]; class
           <li key={report.time}>
             {newDay && <h2 className={classes.day}>{newDay}</h2>}
             <Panel title={timeOfDay(time)} aside={<Time value={report.time} />}>
-              {report.classes.map((c) => <ClassSection key={c.class} changes={c} known={byName.get(c.class)} />)}
+              {report.classes.map((c) => (
+                <ClassSection key={c.class} changes={c} known={byName.get(c.class)} unfinished={unfinished && report === list.at(-1) && c === report.classes.at(-1)} />
+              ))}
             </Panel>
           </li>
         );
@@ -69,7 +79,7 @@ function Timeline({ reports: list, classes: byName }: { reports: Report[]; class
 const few = 6;
 const many = 100;
 
-function ClassSection({ changes: c, known }: { changes: ClassChanges; known: InventoryClass | undefined }) {
+function ClassSection({ changes: c, known, unfinished }: { changes: ClassChanges; known: InventoryClass | undefined; unfinished: boolean }) {
   const [open, setOpen] = useState(c.changes.length <= few);
   const [all, setAll] = useState(false);
   const shown = all ? c.changes : c.changes.slice(0, many);
@@ -78,7 +88,7 @@ function ClassSection({ changes: c, known }: { changes: ClassChanges; known: Inv
       <button type="button" className={classes.head} aria-expanded={open} onClick={() => setOpen(!open)}>
         <span className={classes.chevron} data-open={open || undefined}><Icon name="right" size={14} /></span>
         <strong>{words(c.class)}</strong>
-        <span className="dim">{texts.history.counts(c.added, c.removed, c.changed)}</span>
+        <span className="dim">{texts.history.counts(c.added, c.removed, c.changed)} {unfinished && texts.history.more}</span>
       </button>
       {open && (
         <ul className={classes.changes}>

@@ -45,7 +45,7 @@ function grouped(settings: ResultantSetting[]): [string, ResultantSetting[]][] {
 function columnsFor(described: ReadonlyMap<string, SettingDefinition>): Column<ResultantSetting>[] {
   return [
     {
-      id: 'setting', header: texts.settings.setting, grow: true,
+      id: 'setting', header: texts.settings.setting, width: '46%',
       render: (s) => (
         <>
           <div>{words(s.key.split('.').slice(1).join(' '))}</div>
@@ -53,9 +53,9 @@ function columnsFor(described: ReadonlyMap<string, SettingDefinition>): Column<R
         </>
       ),
     },
-    { id: 'value', header: texts.settings.value, render: (s) => <strong className={classes.value}><Value value={s.value} /></strong> },
-    { id: 'from', header: texts.settings.from, render: (s) => (s.default ? <span className="dim">{texts.settings.product}</span> : <Sources list={s.from} />) },
-    { id: 'overridden', header: texts.settings.overridden, minor: true, render: (s) => <Sources list={s.overridden} /> },
+    { id: 'value', header: texts.settings.value, width: '18%', render: (s) => <strong className={classes.value}><Value value={s.value} /></strong> },
+    { id: 'from', header: texts.settings.from, width: '18%', render: (s) => (s.default ? <span className="dim">{texts.settings.product}</span> : <Sources list={s.from} />) },
+    { id: 'overridden', header: texts.settings.overridden, width: '18%', minor: true, render: (s) => <Sources list={s.overridden} /> },
   ];
 }
 

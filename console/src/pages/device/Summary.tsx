@@ -83,7 +83,7 @@ function useGlance(id: string): Property[] {
     [texts.device.os, text(os?.Caption)],
     [texts.device.kernel, text(os?.Kernel)],
     [texts.device.model, [text(computer?.Manufacturer), text(computer?.Model)].filter(Boolean).join(' ')],
-    [texts.device.virtualization, [text(virtualization?.Kind), text(virtualization?.Container) ?? text(virtualization?.Hypervisor)].filter(Boolean).join(', ')],
+    [texts.device.virtualization, [text(virtualization?.Kind), text(virtualization?.Container) ?? text(virtualization?.Hypervisor)].filter(Boolean).join(', ').replace(/^./, (letter) => letter.toUpperCase())],
     [texts.device.processor, processors[0] && <Processors list={processors} />],
     [texts.device.memory, number(memory?.TotalPhysicalMemory) && bytes(number(memory?.TotalPhysicalMemory)!)],
     [texts.device.disk, disks.length > 0 && <Disks list={disks} />],

@@ -1,4 +1,4 @@
-import { Button, Group, SegmentedControl } from '@mantine/core';
+import { Button, Group } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 
@@ -11,6 +11,7 @@ import { Page } from '../../components/Page';
 import { ReasonDialog } from '../../components/ReasonDialog';
 import { StateMark, type Tone } from '../../components/StateMark';
 import { Time } from '../../components/Time';
+import { Views } from '../../components/Views';
 import type { IconName } from '../../components/Icon';
 import { useSend } from '../../hooks/useApi';
 import { useMay } from '../../hooks/useMe';
@@ -45,10 +46,9 @@ export function RegistrationList() {
         path="/registrations" label={texts.registration.title} columns={columnsFor(all, decide)} rowKey={(r) => r.id}
         defaultSort={{ column: 'received_at', descending: true }} view={all ? [] : pendingOnly}
         toolbar={
-          <SegmentedControl
-            size="xs" value={all ? 'all' : 'pending'} aria-label={texts.registration.state}
+          <Views
+            label={texts.registration.state} value={all ? 'all' : 'pending'} choices={texts.registration.views}
             onChange={(next) => void navigate({ to: '/registrations', search: ({ view: _, ...rest }: ListSearch) => (next === 'all' ? { ...rest, view: 'all' } : rest), replace: true })}
-            data={Object.entries(texts.registration.views).map(([value, label]) => ({ value, label }))}
           />
         }
         empty={all
@@ -85,7 +85,7 @@ function columnsFor(all: boolean, decide: ((decision: Decision) => void) | undef
       : []),
     { id: 'received_at', header: texts.registration.received, sortable: true, filter: { kind: 'age' }, render: (r) => <Time value={r.received_at} /> },
     { id: 'source', header: texts.registration.source, sortable: true, filter: { kind: 'text' }, render: (r) => r.source },
-    { id: 'os', header: texts.registration.os, minor: true, render: (r) => [r.os, r.arch].filter(Boolean).join(' · ') },
+    { id: 'os', header: texts.registration.os, minor: true, render: (r) => <span className="nowrap">{[r.os, r.arch].filter(Boolean).join(' · ')}</span> },
     { id: 'client', header: texts.registration.client, minor: true, render: (r) => r.client_version },
     { id: 'fingerprint', header: texts.registration.fingerprint, minor: true, render: (r) => <Fingerprint value={r.id} /> },
     ...(decide && !all

@@ -31,9 +31,9 @@ export function SiteStatus() {
   const status = site.data;
   return (
     <Page
-      title={status && status.name !== status.site_code ? status.name : texts.site.title} windowTitle={texts.site.title}
+      title={texts.site.title}
       beside={status && <StateMark {...looks[status.state]} filled>{texts.site.overall[status.state] ?? status.state}</StateMark>}
-      below={status && <>{texts.shell.site(status.site_code)} · {texts.site.created.toLowerCase()} <Time value={status.created_at} /></>}
+      below={status && <>{status.name !== status.site_code && `${status.name} · `}{texts.shell.site(status.site_code)} · {texts.site.created.toLowerCase()} <Time value={status.created_at} /></>}
     >
       {site.error && <ErrorNotice error={site.error} onRetry={() => void site.refetch()} />}
       {!status && !site.error && <Skeletons />}
@@ -69,7 +69,7 @@ function Findings({ findings }: { findings: Finding[] }) {
             <div>
               <p className={classes.findingHead}>
                 <strong>{finding.subject}</strong>
-                <span className="dim">{texts.site.since} <Time value={finding.since} /></span>
+                <span className="dim"><Time value={finding.since} /></span>
               </p>
               <p>{finding.why}</p>
               <p className={classes.remedy}><span>{texts.site.remedy}</span> {finding.remedy}</p>
@@ -159,7 +159,7 @@ const roleColumns: Column<RoleRow>[] = [
     render: ({ system, first }) => first && (
       <div>
         <strong className={classes.systemName}>{system.name}</strong>
-        <div className={classes.detail}>{system.address}, {texts.site.ports(system.client_port, system.admin_port)}</div>
+        <div className={classes.detail}>{system.address !== system.name && `${system.address}, `}{texts.site.ports(system.client_port, system.admin_port)}</div>
       </div>
     ),
   },
