@@ -118,7 +118,6 @@ type Client struct {
 	mustRenew bool
 	batch     int       // messages per upload, less after a refusal
 	refusals  int       // of one message, in a row
-	lastSent  time.Time // when messages were sent last
 	resync    int64     // the request for a full report that is planned
 	beat      string    // what the last heartbeat said of the machine
 	away      time.Time // since when no management point serves; zero: one does
