@@ -94,7 +94,7 @@ func (d *disk) put(name, from string) {
 	}
 	if d.fs != nil {
 		// A disk that was exchanged holds everything for good.
-		must(d.t, exec.Command("find", d.path, "-exec", "sync", "{}", "+").Run())
+		must(d.t, exec.Command("find", d.path+"/", "-exec", "sync", "{}", "+").Run())
 	}
 }
 

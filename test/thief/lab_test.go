@@ -1,0 +1,342 @@
+package thief
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mainstay/client"
+	"mainstay/client/identity"
+	"mainstay/lib/lifecycle"
+	"mainstay/lib/registrationtoken"
+	"mainstay/lib/sqldb"
+	"mainstay/role/managementpoint"
+	"mainstay/role/siteserver"
+	"mainstay/site/access"
+	"mainstay/site/policy"
+	"mainstay/site/sitedb"
+	"mainstay/site/trust"
+	"mainstay/wire"
+)
+
+// The management points of the lab. The thief owns the first, and the second is
+// honest.
+const (
+	thiefs = "thief:8443"
+	honest = "honest:8443"
+)
+
+// lab is a real site whose management point is a thief's. Everything in it
+// belongs to a bubble.
+type lab struct {
+	t         *testing.T
+	dir       string
+	db        *sitedb.DB
+	authority *trust.Authority
+	genuine   http.Handler
+	// host is the certificate of the site system: the thief has its key.
+	host     *siteserver.HostCertificate
+	network  *pipes
+	token    registrationtoken.Token
+	machines []*machine
+
+	mu    sync.Mutex // guards answer and asked
+	does  http.HandlerFunc
+	asked map[string]int
+}
+
+// inLab runs a test with a site and a thief in a bubble of time.
+func inLab(t *testing.T, test func(*lab)) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		l := &lab{t: t, dir: dir, network: newPipes(), asked: map[string]int{}}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		tasks := l.build(ctx)
+		go func() { ended <- lifecycle.Run(ctx, tasks...) }()
+		defer func() {
+			for _, m := range l.machines {
+				m.end()
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				t.Errorf("the site ended with %v", err)
+			}
+			must(t, l.db.Close())
+		}()
+		synctest.Wait()
+		test(l)
+	})
+}
+
+// build makes the site and returns what has to run.
+func (l *lab) build(ctx context.Context) []lifecycle.Task {
+	t := l.t
+	keys := filepath.Join(l.dir, "keys")
+	database := filepath.Join(l.dir, "site.db")
+	_, err := siteserver.Init(ctx, siteserver.InitConfig{Database: database, Keys: keys, SiteCode: "LAB", Name: "Lab", Now: time.Now()})
+	must(t, err)
+	id, system, err := siteserver.LoadIdentity(keys)
+	must(t, err)
+	l.db, err = sitedb.Open(ctx, sitedb.Config{Path: database})
+	must(t, err)
+	server, err := siteserver.New(ctx, siteserver.Config{DB: l.db, Identity: id, System: system, Now: time.Now})
+	must(t, err)
+	l.authority = server.Authority()
+	must(t, server.Register(ctx, siteserver.Machine{System: system, Name: "honest", Address: "honest", ClientPort: 8443, AdminPort: 9443}))
+	l.host, err = siteserver.LoadHostCertificate(keys, system, []string{"localhost"}, l.authority, time.Now)
+	must(t, err)
+	point, err := managementpoint.New(managementpoint.Config{DB: l.db, Site: l.authority.Site(), System: system, Now: time.Now})
+	must(t, err)
+	l.genuine = point.Handler()
+	must(t, l.db.Write(ctx, func(tx *sitedb.Tx) error {
+		l.token, _, err = trust.CreateToken(ctx, tx, administrator, l.authority.Site(), trust.NewToken{Name: "lab"}, time.Now())
+		return err
+	}))
+	return []lifecycle.Task{
+		{Name: "site server", Run: server.Run},
+		{Name: "management point", Run: point.Run},
+		{Name: "honest port", Run: l.serve(honest, l.genuine, point.TLS(l.host))},
+		{Name: "thief's port", Run: l.serve(thiefs, http.HandlerFunc(l.steal), point.TLS(l.host))},
+	}
+}
+
+var administrator = access.Local("root", "test")
+
+func (l *lab) serve(address string, handler http.Handler, config *tls.Config) func(context.Context) error {
+	listener := l.network.listen(address)
+	server := &http.Server{Handler: handler, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	return func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { server.Close() })
+		defer stop()
+		// It ends with the context and for no other reason.
+		_ = server.ServeTLS(listener, "", "")
+		return nil
+	}
+}
+
+// steal is the thief's handler. Where he has nothing of his own to say the
+// genuine one answers, which looks best.
+func (l *lab) steal(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	l.asked[r.URL.Path]++
+	does := l.does
+	l.mu.Unlock()
+	if does != nil {
+		answer := &answering{ResponseWriter: w}
+		if does(answer, r); answer.answered {
+			return
+		}
+	}
+	l.genuine.ServeHTTP(w, r)
+}
+
+// answering tells whether the thief has answered.
+type answering struct {
+	http.ResponseWriter
+	answered bool
+}
+
+func (a *answering) WriteHeader(status int) {
+	a.answered = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answering) Write(b []byte) (int, error) {
+	a.answered = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController flush.
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// thief replaces the handlers of the stolen management point; nil gives them
+// back.
+func (l *lab) thief(does http.HandlerFunc) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.does = does
+	clear(l.asked)
+}
+
+// askedThief is how often the thief was asked at a door since he began.
+func (l *lab) askedThief(path string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[path]
+}
+
+// at answers at one door.
+func at(door string, answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == door {
+			answer(w, r)
+		}
+	}
+}
+
+// says answers with a value as JSON.
+func says(value any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(value)
+	}
+}
+
+// refuses answers with a problem.
+func refuses(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(wire.Problem{Title: "the thief says so", Status: status, Code: code})
+	}
+}
+
+// pass lets time pass, and all work of that time be done.
+func (l *lab) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// machine is a client of the lab.
+type machine struct {
+	lab    *lab
+	dir    string
+	name   string
+	config client.Config
+	client *client.Client
+	stop   func()
+}
+
+// newMachine makes a machine that knows some management points, and starts its
+// client.
+func (l *lab) newMachine(name string, points ...string) *machine {
+	l.t.Helper()
+	m := &machine{lab: l, dir: filepath.Join(l.dir, name), name: name}
+	m.config = client.Config{
+		StateDir: m.dir, SiteCode: "LAB", ManagementPoints: points, Token: l.token, Version: "0.0.0", Dial: l.network.dial,
+		Hardware: func() wire.HardwareIdentity { return wire.HardwareIdentity{ProductUUID: uuidOf(name)} },
+		Machine:  func() identity.Facts { return identity.Facts{Name: name, OS: "Linux", Arch: "amd64"} },
+		// The list is gone through as it stands, and waits are as long as can be.
+		Random: func() float64 { return 0 },
+		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	if testing.Verbose() {
+		m.config.Log = slog.New(slog.NewTextHandler(l.t.Output(), nil)).With("machine", name)
+	}
+	m.start()
+	l.machines = append(l.machines, m)
+	return m
+}
+
+// uuidOf is the hardware of a machine.
+func uuidOf(name string) string {
+	hex := []byte("00000000-1111-4222-8333-444455556666")
+	const digits = "0123456789abcdef"
+	for i, c := range []byte(name) {
+		hex[i%8] = digits[(int(c)+i)%16]
+	}
+	return string(hex)
+}
+
+func (m *machine) start() {
+	m.lab.t.Helper()
+	var err error
+	m.client, err = client.New(m.config)
+	must(m.lab.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func(c *client.Client) { ended <- c.Run(ctx) }(m.client)
+	m.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			m.lab.t.Errorf("client %s ended with %v", m.name, err)
+		}
+	}
+}
+
+func (m *machine) end() {
+	if m.stop != nil {
+		m.stop()
+		m.stop = nil
+	}
+}
+
+// device is who the machine is.
+func (m *machine) device() string { return m.client.Status().DeviceID }
+
+// registered waits until the machine has identity and policy.
+func (m *machine) registered() *machine {
+	m.lab.t.Helper()
+	m.lab.pass(time.Minute)
+	if s := m.client.Status(); s.DeviceID == "" || s.PolicyVersion == 0 {
+		m.lab.t.Fatalf("%s is in phase %q with policy %d: %s", m.name, s.Phase, s.PolicyVersion, s.Problem)
+	}
+	return m
+}
+
+// identityOf reads the machine's key and certificate.
+func (m *machine) identityOf() *identity.Identity {
+	m.lab.t.Helper()
+	store, err := identity.OpenStore(filepath.Join(m.dir, "identity"))
+	must(m.lab.t, err)
+	id, _, err := store.Load()
+	must(m.lab.t, err)
+	return id
+}
+
+// setPolling is what an administrator wants.
+func (l *lab) setPolling(interval string) {
+	l.t.Helper()
+	ctx := l.t.Context()
+	must(l.t, l.db.Write(ctx, func(tx *sitedb.Tx) error {
+		id, _, err := defaultSetting.One(ctx, tx, rank{policy.DefaultRank})
+		if err != nil {
+			return err
+		}
+		edit := policy.EditSetting{Set: map[string]any{"client_policy.polling_interval": interval}}
+		_, err = policy.Edit(ctx, tx, administrator, id.ID, edit, time.Now())
+		return err
+	}))
+	l.pass(15 * time.Second)
+}
+
+type rank struct {
+	Rank int64 `db:"rank"`
+}
+
+type idRow struct {
+	ID string `db:"id"`
+}
+
+var defaultSetting = sqldb.Define[rank, idRow]("thief.defaultSetting", `SELECT id FROM client_setting WHERE rank = @rank`)
+
+// thiefsKey is the key of the stolen management point with its certificate.
+func (l *lab) thiefsKey() (*ecdsa.PrivateKey, [][]byte) {
+	l.t.Helper()
+	own, err := l.host.Current()
+	must(l.t, err)
+	key, ok := own.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		l.t.Fatalf("the key of the management point is a %T", own.PrivateKey)
+	}
+	return key, own.Certificate
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
