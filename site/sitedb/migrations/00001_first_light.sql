@@ -250,7 +250,7 @@ CREATE TABLE status_message (
 );
 CREATE INDEX status_message_by_time ON status_message (time, id);
 CREATE INDEX status_message_by_receipt ON status_message (received_at);
-CREATE INDEX status_message_by_device ON status_message (device, time) WHERE device <> '';
+CREATE INDEX status_message_by_device ON status_message (device, time);
 
 -- statemessage
 CREATE TABLE state_message (
