@@ -19,6 +19,8 @@ export function makeQueryClient(): QueryClient {
         staleTime: 10_000,
         retry: (failures, error) => failures < 3 && worthRetrying(error),
         retryDelay: (failures, error) => (asProblem(error).retryAfter ?? Math.min(2 ** failures, 15)) * 1000,
+        // What failed for want of a server is asked again until there is one.
+        refetchInterval: (query) => (query.state.status === 'error' && worthRetrying(query.state.error) ? 10_000 : false),
         // The site may be on a network that the browser takes for none.
         networkMode: 'always',
       },

@@ -15,8 +15,8 @@ export interface Column<T> {
   align?: 'right';
   /** The one that takes what space there is, with long values cut. */
   grow?: boolean;
-  /** Left out where the window is narrow. */
-  minor?: boolean;
+  /** Left out where the window is narrow (true), or where it is not wide. */
+  minor?: boolean | 'wide';
   /** What it means, for whoever points at the header. */
   help?: string;
   /** Share of the width, such as 20%, so that tables below each other agree. */

@@ -10,11 +10,12 @@ import { Views } from '../../components/Views';
 import type { Condition } from '../../lib/filter';
 import type { ListSearch } from '../../lib/listSearch';
 import { texts } from '../../lib/texts';
+import classes from './DeviceList.module.css';
 
 const columns: ListColumn<Device>[] = [
   {
     id: 'name', header: texts.device.name, sortable: true, grow: true, filter: { kind: 'text' },
-    render: (d) => <Link to="/devices/$id" params={{ id: d.id }} className="link">{d.name}</Link>,
+    render: (d) => <Link to="/devices/$id" params={{ id: d.id }} className={`link ${classes.name}`} title={d.name}>{d.name}</Link>,
   },
   {
     id: 'blocked', header: texts.device.state, sortable: true, filter: { kind: 'choice', options: texts.device.blockedChoices },
@@ -22,10 +23,10 @@ const columns: ListColumn<Device>[] = [
   },
   { id: 'seen_at', header: texts.device.seen, sortable: true, filter: { kind: 'age' }, render: (d) => <Time value={d.seen_at} absent={texts.device.neverSeen} /> },
   { id: 'os', header: texts.device.os, sortable: true, filter: { kind: 'text' }, render: (d) => <>{d.os} <span className="dim">{d.os_version}</span></> },
-  { id: 'arch', header: texts.device.arch, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => d.arch },
+  { id: 'arch', header: texts.device.arch, sortable: true, minor: 'wide', filter: { kind: 'text' }, render: (d) => d.arch },
   { id: 'client_version', header: texts.device.client, sortable: true, minor: true, filter: { kind: 'text' }, render: (d) => <span className="nowrap">{d.client_version}</span> },
   { id: 'addresses', header: texts.device.addresses, minor: true, filter: { kind: 'text' }, render: (d) => <Addresses list={d.addresses} /> },
-  { id: 'inventory_at', header: texts.device.inventoryAt, sortable: true, minor: true, filter: { kind: 'age' }, render: (d) => <Time value={d.inventory_at} absent={texts.device.noInventory} /> },
+  { id: 'inventory_at', header: texts.device.inventoryAt, sortable: true, minor: 'wide', filter: { kind: 'age' }, render: (d) => <Time value={d.inventory_at} absent={texts.device.noInventory} /> },
 ];
 
 function Addresses({ list }: { list: string[] }) {
