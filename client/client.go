@@ -151,6 +151,8 @@ func New(c Config) (*Client, error) {
 	if err := client.open(); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
+	// Whoever drives the client may ask for a job before Run begins.
+	client.setJobs()
 	return client, nil
 }
 

@@ -42,11 +42,16 @@ func (c *Client) SendStatus(urgent bool, messages ...wire.StatusMessage) error {
 	return c.Send(urgent, drafts...)
 }
 
-// Waiting tells whether the machine has an identity, and how many messages
-// wait for a management point.
-func (c *Client) Waiting() (registered bool, messages int) {
+// Waiting tells whether the machine has an identity, whether a job runs or is
+// due, and how many messages wait for a management point.
+func (c *Client) Waiting() (registered, busy bool, messages int) {
 	c.with(func(s *state) { registered = s.id != nil })
-	return registered, c.box.Queued().Messages
+	now := c.clock()
+	for _, j := range jobs() {
+		due := c.schedule.Due(j.name)
+		busy = busy || !due.IsZero() && !due.After(now)
+	}
+	return registered, busy, c.box.Queued().Messages
 }
 
 // MachineChanged is for an inventory that cannot watch by itself: it does what

@@ -232,7 +232,10 @@ func (s *Site) accept(w http.ResponseWriter, r wire.Registration, public *ecdsa.
 		if id != "" {
 			return
 		}
-		id = fmt.Sprintf("device-%d", len(s.registrations))
+		// Those who register at the same time get different ones.
+		for n := len(s.registrations); id == "" || s.devices[id] != nil; n++ {
+			id = fmt.Sprintf("device-%d", n)
+		}
 		d := &Device{ID: id, Key: public, Hardware: r.Hardware, Messages: map[string]wire.Message{}, Acknowledged: map[string]int64{}}
 		d.setPolicy(s, nil)
 		s.devices[id] = d

@@ -142,7 +142,7 @@ func (f *fleet) settle(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	// Twice, because what was commanded last may not be queued yet.
+	// Twice, because what was done last may have led to something.
 	for calm := 0; calm < 2; {
 		select {
 		case <-ctx.Done():
@@ -158,7 +158,7 @@ func (f *fleet) settle(ctx context.Context) error {
 
 func (f *fleet) settled() bool {
 	for _, m := range f.members {
-		if registered, messages := m.waiting(); !registered || messages > 0 {
+		if calm, messages := m.waiting(); !calm || messages > 0 {
 			return false
 		}
 	}

@@ -112,7 +112,7 @@ func (m *member) switchOn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if registered, _ := c.Waiting(); registered && !m.registered.Swap(true) {
+	if registered, _, _ := c.Waiting(); registered && !m.registered.Swap(true) {
 		f.registered.Add(1)
 	}
 	// What commands the client ends before it does.
@@ -163,15 +163,16 @@ func (m *member) switchOff() error {
 	return nil
 }
 
-// waiting tells whether the client is settled: registered, where it is
-// switched on, and how many messages it has left to deliver.
-func (m *member) waiting() (registered bool, messages int) {
+// waiting tells whether the client is calm, which is switched off or
+// registered with nothing to do, and how many messages it has left to deliver.
+func (m *member) waiting() (calm bool, messages int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.client == nil {
 		return true, 0
 	}
-	return m.client.Waiting()
+	registered, busy, messages := m.client.Waiting()
+	return registered && !busy, messages
 }
 
 // source is the inventory of a member's machine.
