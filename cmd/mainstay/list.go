@@ -30,10 +30,14 @@ func listFlags(cmd *cobra.Command, o *listOptions, columns string) {
 		o.limit = pageSize
 	}
 	flags.IntVar(&o.limit, "limit", o.limit, "the most to show; 0 for all")
+	if cmd.Long == "" {
+		cmd.Long = cmd.Short + "."
+	}
 	cmd.Long = strings.TrimSpace(cmd.Long + "\n\n" + `A filter has conditions joined by 'and'. Operators are = != ~ (contains) !~ < <= >
 >=; several values with commas between them mean any of them, values with spaces
-stand in quotation marks. A time is 2026-01-31, 2026-01-31T12:00:00Z or an age:
-15m, 24h, 7d.
+stand in quotation marks. A time is 2026-01-31, 2026-01-31T12:00:00Z or an age
+such as 15m, 24h, 7d, which is the time that long ago: seen_at<7d means before
+seven days ago.
 
 Columns: ` + columns)
 	completed(cmd, "sort", cobra.FixedCompletions(strings.Split(columns, " "), cobra.ShellCompDirectiveNoFileComp))
@@ -96,7 +100,7 @@ func pick[T any](what, meant string, items []T, id, name func(T) string) (T, err
 	}
 	switch len(found) {
 	case 0:
-		return zero, fault.New(fault.NotFound, "there is no %s named %q, nor with an identifier that begins so", what, meant)
+		return zero, fault.New(fault.NotFound, "there is no %s named %q, nor with an identifier that begins so%s", what, meant, similar(meant, items, name))
 	case 1:
 		return found[0], nil
 	}
@@ -105,6 +109,20 @@ func pick[T any](what, meant string, items []T, id, name func(T) string) (T, err
 		choices = append(choices, fmt.Sprintf("  %s  %s", id(item), name(item)))
 	}
 	return zero, fault.New(fault.Conflict, "%q means %d of them; use the identifier:\n%s", meant, len(found), strings.Join(choices[:min(len(choices), 20)], "\n"))
+}
+
+// similar names a few things whose names contain what was written.
+func similar[T any](meant string, items []T, name func(T) string) string {
+	names := []string{}
+	for _, item := range items {
+		if strings.Contains(strings.ToLower(name(item)), strings.ToLower(meant)) && len(names) < 5 {
+			names = append(names, name(item))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(names, ", ") + "?"
 }
 
 // completionTimeout bounds what a shell waits for.
@@ -132,9 +150,13 @@ func (p *program) complete(many bool, find func(ctx context.Context, api *admina
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
-		for i := range values {
-			values[i] = printable(values[i])
+		fitting := []string{}
+		for _, found := range values {
+			name, description, _ := strings.Cut(found, "\t")
+			if strings.HasPrefix(name, begun) {
+				fitting = append(fitting, printable(name)+"\t"+printable(description))
+			}
 		}
-		return values, cobra.ShellCompDirectiveNoFileComp
+		return fitting, cobra.ShellCompDirectiveNoFileComp
 	}
 }

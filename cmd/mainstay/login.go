@@ -67,6 +67,7 @@ func (p *program) newLogoutCommand() *cobra.Command {
 }
 
 func (p *program) login(ctx context.Context, address string, o loginOptions) error {
+	p.signingIn = true
 	if err := p.checkFormat(); err != nil {
 		return err
 	}

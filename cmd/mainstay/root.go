@@ -39,6 +39,8 @@ type program struct {
 	socket, profile string
 	// began tells that a command was found and its arguments are right.
 	began bool
+	// signingIn: this is 'login', so that nobody is told to use it.
+	signingIn bool
 }
 
 // run runs the command and returns its exit code.
@@ -69,9 +71,6 @@ Elsewhere sign in once with 'mainstay login https://HOST:9443'.
 		Example:       "  mainstay site status\n  mainstay device list --filter 'name~web'\n  mainstay device show web1 --class OS",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(*cobra.Command, []string) {
-			p.began = true
-		},
 	}
 	root.SetIn(p.env.in)
 	root.SetOut(p.env.out)
@@ -108,7 +107,22 @@ Elsewhere sign in once with 'mainstay login https://HOST:9443'.
 	for _, noun := range root.Commands() {
 		needVerb(noun)
 	}
+	p.noteBegin(root)
 	return root
+}
+
+// noteBegin makes each command tell that it began: what fails before is wrong
+// use.
+func (p *program) noteBegin(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		p.noteBegin(sub)
+	}
+	if do := cmd.RunE; do != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			p.began = true
+			return do(cmd, args)
+		}
+	}
 }
 
 // needVerb makes a noun without a verb show its help, and one with an unknown
@@ -208,7 +222,7 @@ func (p *program) complain(err error) {
 	var known *fault.Error
 	switch {
 	case errors.As(err, &problem):
-		if problem.problem.Code == "unauthorized" {
+		if problem.problem.Code == "unauthorized" && !p.signingIn {
 			text += "\nSign in with 'mainstay login'."
 		}
 	case errors.As(err, &known):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +55,7 @@ func (p *program) showSite(s adminapi.SiteStatus) error {
 	}
 	d := s.Devices
 	if err := writeFields(p.env.out, []field{
-		{label: "Site", text: s.SiteCode + "  " + s.Name},
+		{label: "Site", text: strings.TrimSpace(s.SiteCode + "  " + s.Name)},
 		{label: "State", text: string(s.State), tone: severityTone(string(s.State))},
 		{label: "Root", text: "SHA-256 " + colons(s.RootFingerprint)},
 		{label: "Devices", text: fmt.Sprintf("%s: %s active, %s inactive, %s never heard of, %s blocked", grouped(d.Total), grouped(d.Active), grouped(d.Inactive), grouped(d.Never), grouped(d.Blocked))},
@@ -125,11 +126,11 @@ func (p *program) showSystems(systems []adminapi.SiteSystem) error {
 		{head: "state", cell: func(l roleLine) string { return l.role.State }, tone: func(l roleLine) tone { return severityTone(l.role.State) }},
 		{head: "since", cell: func(l roleLine) string { return p.when(l.role.StateSince) }},
 		{head: "address", cell: func(l roleLine) string {
-			port := l.system.AdminPort
-			if l.role.Role == "management point" {
-				port = l.system.ClientPort
+			ports := map[string]int64{"management point": l.system.ClientPort, "provider": l.system.AdminPort}
+			if port, listens := ports[l.role.Role]; listens {
+				return l.system.Address + ":" + strconv.FormatInt(port, 10)
 			}
-			return l.system.Address + ":" + strconv.FormatInt(port, 10)
+			return l.system.Address
 		}},
 		{head: "detail", cell: func(l roleLine) string { return value(l.role.Detail) }},
 	})

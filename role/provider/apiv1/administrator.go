@@ -92,16 +92,16 @@ func registerAdministrators(a *API) {
 		summary: "Let an administrator in again",
 	}, a.setDisabled(false))
 	register(a, operation{
-		method: http.MethodPut, path: path + "/roles", id: "set-administrator-roles", tag: tag, permission: access.AdministratorModify,
+		method: http.MethodPut, path: path + "/roles", id: "set-administrator-roles", tag: tag, audited: "set-roles", permission: access.AdministratorModify,
 		summary: "Give an administrator other roles",
 	}, a.setRoles)
 	register(a, operation{
-		method: http.MethodPut, path: path + "/password", id: "set-administrator-password", tag: tag, permission: permissionSignedIn,
+		method: http.MethodPut, path: path + "/password", id: "set-administrator-password", tag: tag, audited: "set-password", permission: permissionSignedIn,
 		summary:     "Set a password",
 		description: "One's own (id self), or that of others with the permission Administrator.Modify. The administrator's other sessions end.",
 	}, a.setPassword)
 	register(a, operation{
-		method: http.MethodPost, path: path + "/sign-in-code", id: "create-sign-in-code", tag: tag, permission: permissionSignedIn,
+		method: http.MethodPost, path: path + "/sign-in-code", id: "create-sign-in-code", tag: tag, audited: "create-sign-in-code", permission: permissionSignedIn,
 		summary: "Make a one-time sign-in code", status: http.StatusCreated,
 		description: "For oneself (id self), or for others with the permission Administrator.Modify. It is good for ten minutes and once.",
 	}, a.createSignInCode)

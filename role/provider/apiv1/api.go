@@ -181,10 +181,16 @@ type operation struct {
 	status int
 	// list is the table behind a list, for its documentation.
 	list *listing.Table
+	// audited is the verb in the audit trail, where it is not that of the path
+	// or of the identifier.
+	audited string
 }
 
 // action is the name in the audit trail: noun and verb, "device.block".
 func (o operation) action() string {
+	if o.audited != "" {
+		return o.tag + "." + o.audited
+	}
 	verb, _, _ := strings.Cut(o.id, "-")
 	if at := strings.Index(o.path, "}/"); at > 0 && o.method != http.MethodGet {
 		verb = o.path[at+2:]

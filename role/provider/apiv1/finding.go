@@ -70,8 +70,14 @@ func findings(s SiteStatus) []Finding {
 type addFinding func(severity, id, subject string, since time.Time, why, remedy string)
 
 func judgeSystem(s SiteStatus, system SiteSystem, add addFinding) {
-	if s.Time.Sub(system.SeenAt) > systemSilent {
-		add(severityCritical, "site-system-silent", system.Name, system.SeenAt, "the site system does not report",
+	seen := system.SeenAt
+	for _, c := range s.Components { // each tells of its passes every few seconds
+		if c.System == system.ID && c.PassAt != nil && c.PassAt.After(seen) {
+			seen = *c.PassAt
+		}
+	}
+	if s.Time.Sub(seen) > systemSilent {
+		add(severityCritical, "site-system-silent", system.Name, seen, "the site system does not report",
 			"See whether the machine runs and 'mainstay server' on it: systemctl status mainstay")
 		return // its roles say what they said last
 	}

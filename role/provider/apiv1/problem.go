@@ -122,7 +122,7 @@ func ProblemOf(ctx context.Context, err error) *Problem {
 	p := newProblem(problemKinds[known.Kind], known.Text)
 	if known.Field != "" {
 		p.Errors = []FieldProblem{{Field: known.Field, Message: known.Text}}
-		p.Detail = known.Field + " " + known.Text
+		p.Detail = known.Field + ": " + known.Text
 	}
 	if known.Kind == fault.Unavailable {
 		p.header = http.Header{"Retry-After": {"1"}}

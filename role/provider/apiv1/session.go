@@ -84,7 +84,7 @@ func registerSessions(a *API) {
 		summary: "Show who is signed in and what they may do",
 	}, a.myself)
 	register(a, operation{
-		method: http.MethodDelete, path: "/session", id: "delete-session", tag: "session", permission: permissionSignedIn,
+		method: http.MethodDelete, path: "/session", id: "delete-session", tag: "session", audited: "end", permission: permissionSignedIn,
 		summary: "Sign out",
 	}, a.signOut)
 	register(a, operation{
