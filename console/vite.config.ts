@@ -1,10 +1,10 @@
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vitest/config';
 
-import { licenses } from './src/build/licenses';
-import { signInPage } from './src/build/signInPage';
-import { sizes } from './src/build/sizes';
-import { themeVariables } from './src/build/themeVariables';
+import { licenses } from './src/build/licenses.ts';
+import { signInPage } from './src/build/signInPage.ts';
+import { sizes } from './src/build/sizes.ts';
+import { themeVariables } from './src/build/themeVariables.ts';
 
 // The site that 'npm run dev' shows: any provider, such as that of 'mainstay
 // dev'. Its certificate is the site's own, which Node does not know.

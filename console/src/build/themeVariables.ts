@@ -1,7 +1,7 @@
 import { convertCssVariables, defaultCssVariablesResolver, mergeMantineTheme, DEFAULT_THEME } from '@mantine/core';
 import type { Plugin } from 'vite';
 
-import { cssVariables, theme } from '../theme/theme';
+import { cssVariables, theme } from '../theme/theme.ts';
 
 const name = 'virtual:theme-variables.css';
 
