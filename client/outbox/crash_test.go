@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -64,18 +65,31 @@ func (d *forgetful) SyncDir(string) error {
 	return nil
 }
 
-// crash makes a folder with what a power cut leaves.
-func (d *forgetful) crash(t testing.TB) string {
+// crash makes a folder with what a power cut leaves: of each change of a name
+// that was not synced, pick decides whether it came through, in no order.
+func (d *forgetful) crash(t testing.TB, pick func() bool) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	dir := t.TempDir()
-	for path, node := range d.durable {
+	paths := maps.Clone(d.names)
+	maps.Copy(paths, d.durable)
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		node := d.durable[path]
+		if node != d.names[path] && pick() {
+			node = d.names[path]
+		}
+		if node == nil {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), node.synced, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
 }
+
+// oldNames is a crash that takes all unsynced changes of names back.
+func oldNames() bool { return false }
 
 type forgetfulFile struct {
 	file

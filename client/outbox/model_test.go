@@ -18,7 +18,7 @@ type model struct {
 	n    int
 
 	waiting map[string]string // identifier → key, accepted and never acknowledged
-	done    map[string]bool   // acknowledged: may come again after a crash
+	done    map[string]string // acknowledged, with the key: may come again after a crash, under that key
 	said    map[string]int64  // incarnation → the highest Acknowledged that was said
 	keys    map[string]string // key → identifier, of everything ever sent
 }
@@ -34,7 +34,7 @@ func TestNothingIsLostOrMixed(t *testing.T) {
 }
 
 func runModel(t *testing.T, r *rapid.T, disk *forgetful) {
-	m := &model{disk: disk, waiting: map[string]string{}, done: map[string]bool{}, said: map[string]int64{}, keys: map[string]string{}}
+	m := &model{disk: disk, waiting: map[string]string{}, done: map[string]string{}, said: map[string]int64{}, keys: map[string]string{}}
 	m.box = open(t, Config{disk: disk, MaxBytes: 100_000, segmentBytes: 4000})
 	steps := rapid.SliceOfN(rapid.SampledFrom([]string{"put", "put", "put", "large", "look", "acknowledge", "rekey", "crash", "give up", "room"}), 1, 40).Draw(r, "steps")
 	for _, step := range steps {
@@ -52,8 +52,11 @@ func runModel(t *testing.T, r *rapid.T, disk *forgetful) {
 			for id := range m.waiting {
 				m.waiting[id] = ""
 			}
+			for id := range m.done {
+				m.done[id] = "" // those that came again have a new key too
+			}
 		case "crash":
-			dir := disk.crash(t)
+			dir := disk.crash(t, func() bool { return rapid.Bool().Draw(r, "came through") })
 			*disk = *newForgetful()
 			m.box = open(t, Config{Dir: dir, disk: disk, MaxBytes: 100_000, segmentBytes: 4000})
 			adopt(t, disk, dir)
@@ -118,10 +121,13 @@ func (m *model) look(r *rapid.T) {
 	seen := map[string]bool{}
 	for _, message := range messages {
 		born, ok := m.waiting[message.ID]
+		before, done := m.done[message.ID]
 		switch {
 		case seen[message.ID]:
 			r.Fatalf("message %s stands twice", message.ID)
-		case !ok && !m.done[message.ID]:
+		case done && before != "" && before != key(message):
+			r.Fatalf("message %s was acknowledged as %s and comes again as %s", message.ID, before, key(message))
+		case !ok && !done:
 			r.Fatalf("message %s was never accepted, or was given up", message.ID)
 		case ok && born != "" && born != key(message):
 			r.Fatalf("message %s had key %s and has %s", message.ID, born, key(message))
@@ -154,7 +160,7 @@ func (m *model) acknowledge(r *rapid.T) {
 	}
 	for _, message := range b.Messages {
 		delete(m.waiting, message.ID)
-		m.done[message.ID] = true
+		m.done[message.ID] = key(message)
 	}
 }
 
@@ -193,7 +199,7 @@ func TestEachSyncIsNeeded(t *testing.T) {
 	} {
 		o := open(t, Config{disk: disk})
 		put(t, o, status(1))
-		survived := len(next(t, open(t, Config{Dir: disk.crash(t)})).Messages) == 1
+		survived := len(next(t, open(t, Config{Dir: disk.crash(t, oldNames)})).Messages) == 1
 		if survived != (name == "none") {
 			t.Errorf("without sync of %s: survived is %v", name, survived)
 		}

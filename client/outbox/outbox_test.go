@@ -170,7 +170,7 @@ func TestAcknowledgementsOutliveTheRunOnceSaid(t *testing.T) {
 	if b := next(t, o); b.Acknowledged != 2 {
 		t.Fatalf("batch says %d was acknowledged, want 2", b.Acknowledged)
 	}
-	after := open(t, Config{Dir: disk.crash(t)})
+	after := open(t, Config{Dir: disk.crash(t, oldNames)})
 	if b := next(t, after); b.Acknowledged != 2 || len(b.Messages) != 1 {
 		t.Errorf("after a power cut the batch says %d and has %d messages, want 2 and 1", b.Acknowledged, len(b.Messages))
 	}
@@ -491,8 +491,31 @@ func TestFailedWritesAreToldAndHarmless(t *testing.T) {
 	if got := bodies(next(t, o).Messages); got != `{"message_id":2}` {
 		t.Errorf("after failures the messages are %s", got)
 	}
-	after := open(t, Config{Dir: disk.crash(t)})
+	after := open(t, Config{Dir: disk.crash(t, oldNames)})
 	if got := bodies(next(t, after).Messages); got != `{"message_id":2}` {
 		t.Errorf("after failures and a power cut the messages are %s", got)
+	}
+}
+
+func TestRemovedSegmentsComeBackInNoOtherOrder(t *testing.T) {
+	t.Parallel()
+	disk := newForgetful()
+	o := open(t, Config{disk: disk, segmentBytes: 1}) // a segment for each write
+	put(t, o, status(1))
+	if err := o.NewIncarnation(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, o, status(2))
+	b := next(t, o)
+	if err := o.Acknowledge(b.Born, 1); err != nil {
+		t.Fatal(err)
+	}
+	// Of the removals the first did not come through and all others did.
+	first := true
+	after := open(t, Config{Dir: disk.crash(t, func() bool { came := !first; first = false; return came })})
+	for _, m := range drain(t, after) {
+		if m.Incarnation != b.Born {
+			t.Errorf("message %s comes again under a key from before %s", m.Body, b.Born)
+		}
 	}
 }
