@@ -76,6 +76,7 @@ func inventoryClasses(ctx context.Context, api *adminapi.ClientWithResponses) ([
 // deviceView is everything about a device.
 type deviceView struct {
 	Device    adminapi.Device             `json:"device"`
+	States    []adminapi.StateMessage     `json:"states"`
 	Inventory map[string][]map[string]any `json:"inventory"`
 	Errors    []adminapi.CollectorError   `json:"errors"`
 }
@@ -101,10 +102,23 @@ func (p *program) showDevice(ctx context.Context, api *adminapi.ClientWithRespon
 	if err != nil {
 		return err
 	}
-	if p.format == formatPretty {
-		return p.showDevicePretty(ctx, api, d, summary, wanted, at, len(o.classes) > 0)
+	stated, err := check(api.ListDeviceStateMessagesWithResponse(ctx, d.ID))
+	if err != nil {
+		return err
 	}
-	view := deviceView{Device: d, Inventory: map[string][]map[string]any{}, Errors: summary.Errors}
+	states, err := body(stated.JSON200)
+	if err != nil {
+		return err
+	}
+	if p.format == formatPretty {
+		if len(o.classes) == 0 {
+			if err := p.showFacts(d, summary, states.Items); err != nil {
+				return err
+			}
+		}
+		return p.showClasses(ctx, api, d, summary, wanted, at, len(o.classes) > 0)
+	}
+	view := deviceView{Device: d, States: states.Items, Inventory: map[string][]map[string]any{}, Errors: summary.Errors}
 	for _, class := range wanted {
 		if view.Inventory[class.Name], _, err = classRows(ctx, api, d.ID, class.Name, at, 0); err != nil {
 			return err
@@ -162,15 +176,27 @@ func classRows(ctx context.Context, api *adminapi.ClientWithResponses, device, c
 	}
 }
 
-func (p *program) showDevicePretty(ctx context.Context, api *adminapi.ClientWithResponses, d adminapi.Device, summary adminapi.DeviceInventory, wanted []adminapi.InventoryClass, at *time.Time, chosen bool) error {
-	if !chosen {
-		if err := writeFields(p.env.out, p.deviceFields(d, summary), p.env.colour); err != nil {
-			return err
-		}
+// showFacts prints what a device is and the states that it has reported.
+func (p *program) showFacts(d adminapi.Device, summary adminapi.DeviceInventory, states []adminapi.StateMessage) error {
+	if err := writeFields(p.env.out, p.deviceFields(d, summary), p.env.colour); err != nil || len(states) == 0 {
+		return err
 	}
-	counts := map[string]int64{}
+	fmt.Fprintln(p.env.out)
+	type s = adminapi.StateMessage
+	return writeTable(p.env.out, states, []column[s]{
+		{head: "state of", cell: func(s s) string { return strings.TrimSpace(s.Topic + " " + s.TopicID) }},
+		{head: "state", cell: func(s s) string { return strconv.FormatInt(s.StateID, 10) }, right: true},
+		{head: "since", cell: func(s s) string { return p.when(s.Time) }},
+		{head: "detail", cell: func(s s) string { return value(s.Detail) }},
+	}, p.env.colour)
+}
+
+// showClasses prints the inventory. Of classes that nobody has chosen the
+// first rows are enough.
+func (p *program) showClasses(ctx context.Context, api *adminapi.ClientWithResponses, d adminapi.Device, summary adminapi.DeviceInventory, wanted []adminapi.InventoryClass, at *time.Time, chosen bool) error {
+	known := map[string]adminapi.ClassSummary{}
 	for _, c := range summary.Classes {
-		counts[c.Class] = c.Rows
+		known[c.Class] = c
 	}
 	most := rowsShown
 	if chosen {
@@ -188,7 +214,10 @@ func (p *program) showDevicePretty(ctx context.Context, api *adminapi.ClientWith
 			return err
 		}
 		if more {
-			fmt.Fprintf(p.env.out, "%s rows in all: mainstay device show %s --class %s\n", grouped(counts[class.Name]), printable(d.Name), class.Name)
+			fmt.Fprintf(p.env.out, "%s rows in all: mainstay device show %s --class %s\n", grouped(known[class.Name].Rows), printable(d.Name), class.Name)
+		}
+		if known[class.Name].Unread {
+			fmt.Fprintln(p.env.out, "The client could not read this class lately; this is what was there before.")
 		}
 	}
 	for _, e := range summary.Errors {

@@ -25,6 +25,7 @@ import (
 	"mainstay/site/inventory"
 	"mainstay/site/policy"
 	"mainstay/site/sitedb"
+	"mainstay/site/statemessage"
 	"mainstay/site/status"
 	"mainstay/site/trust"
 	"mainstay/wire"
@@ -184,6 +185,13 @@ func (f *fixture) populate(tx *sitedb.Tx) error {
 			$3, 'token rollout', '', '', '', $3, $3, '', 1, 0, '', 0, 0, $3)`, d.id, d.name, seen, d.address); err != nil {
 			return err
 		}
+	}
+	state, err := json.Marshal(wire.StateMessage{TopicType: 1300, StateID: 2, Detail: "the disk is nearly full"})
+	if err != nil {
+		return err
+	}
+	if err := statemessage.Process(ctx, tx, web1, wire.Message{Time: sitedb.Micros(f.now.Add(-time.Hour)), Body: state}, sitedb.Micros(f.now)); err != nil {
+		return err
 	}
 	if err := f.report(tx, 1, "3.0.11-1", 16<<30); err != nil {
 		return err

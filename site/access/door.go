@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -222,7 +223,11 @@ func (d *Door) Caller(ctx context.Context, secret, source string) (Caller, Sessi
 		return Caller{}, Session{}, err
 	}
 	caller := Caller{ID: row.Administrator, Name: row.Name, Source: source, Session: row.ID, Roles: roles}
-	return caller, row.Session, d.used(ctx, row.Session, source, now)
+	if err := d.used(ctx, row.Session, source, now); err != nil {
+		// Whoever only reads can go on while nothing can be written.
+		slog.WarnContext(ctx, "the use of a session was not recorded", "component", "provider", "error", err)
+	}
+	return caller, row.Session, nil
 }
 
 func (d *Door) used(ctx context.Context, s Session, source string, now time.Time) error {
