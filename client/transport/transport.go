@@ -282,48 +282,79 @@ type answer struct {
 	body   []byte
 }
 
-// do asks the current management point, and then, where judge says so, each of
-// the others once, in random order. Those that rest are left out.
+// do asks the current management point, and then, where that does not help,
+// each of the others once, in random order. Those that rest are left out.
+//
+// What a management point claims about the client (blocked, unknown, refused, a
+// new incarnation) is believed only when no other one serves: they all have one
+// database, and the one that claims it may be a thief's.
 func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 	order := t.order()
 	if len(order) == 0 {
 		return answer{}, t.allRest()
 	}
-	var last *Failure
-	for _, p := range order {
+	var last, claim *Failure
+	var claimants []*point
+	for i := 0; i < len(order); i++ {
+		p := order[i]
 		began := time.Now()
 		a, o := t.exchange(ctx, p.address, c)
 		f := judge(ctx, o)
 		t.observe(began, p.address, c, a, f)
 		if f == nil {
+			t.contradicted(ctx, claimants)
 			t.served(ctx, p)
 			return a, nil
 		}
 		f.ManagementPoint = p.address
-		if f.Advice != TryAnother && f.Advice != ComeBack {
-			if f.Advice != Stop {
-				t.served(ctx, p)
-			}
+		switch f.Advice {
+		case Stop:
 			return answer{}, f
+		case TryAnother, ComeBack:
+			t.log.InfoContext(ctx, "management point does not serve", "management_point", p.address, "reason", f.Text)
+			t.mu.Lock()
+			t.restLocked(p, f.After)
+			t.mu.Unlock()
+			last = f
+		default:
+			if claim == nil {
+				claim = f
+				order = append(order, t.othersThan(order)...)
+			}
+			claimants = append(claimants, p)
 		}
-		t.failed(ctx, p, f)
-		last = f
+	}
+	if claim != nil {
+		t.served(ctx, claimants[0])
+		return answer{}, claim
 	}
 	last.After = max(last.After, t.untilAwake())
 	return answer{}, last
 }
 
-// failed gives a management point a rest. Only the first failure in a row is
-// worth a line.
-func (t *Transport) failed(ctx context.Context, p *point, f *Failure) {
+// othersThan are the management points that are not in a list: they rest, and
+// are asked all the same whether a claim is true.
+func (t *Transport) othersThan(list []*point) []*point {
 	t.mu.Lock()
-	level := slog.LevelDebug
-	if p.rest.Failures() == 0 {
-		level = slog.LevelInfo
+	defer t.mu.Unlock()
+	var others []*point
+	for _, p := range t.points {
+		if !slices.Contains(list, p) {
+			others = append(others, p)
+		}
 	}
-	t.restLocked(p, f.After)
-	t.mu.Unlock()
-	t.log.Log(ctx, level, "management point does not serve", "management_point", p.address, "reason", f.Text)
+	return others
+}
+
+// contradicted lets management points rest whose claim another one disproved
+// by serving.
+func (t *Transport) contradicted(ctx context.Context, claimants []*point) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range claimants {
+		t.log.WarnContext(ctx, "a management point refuses what another one serves", "management_point", p.address)
+		t.restLocked(p, 0)
+	}
 }
 
 // order is whom to ask, the current one first.

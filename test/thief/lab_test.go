@@ -4,13 +4,19 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/tls"
+	"database/sql"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +25,7 @@ import (
 	"mainstay/client/identity"
 	"mainstay/lib/lifecycle"
 	"mainstay/lib/registrationtoken"
+	"mainstay/lib/rowhash"
 	"mainstay/lib/sqldb"
 	"mainstay/role/managementpoint"
 	"mainstay/role/siteserver"
@@ -42,6 +49,7 @@ type lab struct {
 	t         *testing.T
 	dir       string
 	db        *sitedb.DB
+	raw       *sql.DB // reads what no function of the site shows
 	authority *trust.Authority
 	genuine   http.Handler
 	// host is the certificate of the site system: the thief has its key.
@@ -73,7 +81,7 @@ func inLab(t *testing.T, test func(*lab)) {
 			if err := <-ended; err != nil {
 				t.Errorf("the site ended with %v", err)
 			}
-			must(t, l.db.Close())
+			must(t, errors.Join(l.raw.Close(), l.db.Close()))
 		}()
 		synctest.Wait()
 		test(l)
@@ -90,6 +98,8 @@ func (l *lab) build(ctx context.Context) []lifecycle.Task {
 	id, system, err := siteserver.LoadIdentity(keys)
 	must(t, err)
 	l.db, err = sitedb.Open(ctx, sitedb.Config{Path: database})
+	must(t, err)
+	l.raw, err = sql.Open("sqlite", "file:"+database+"?_pragma=query_only(1)")
 	must(t, err)
 	server, err := siteserver.New(ctx, siteserver.Config{DB: l.db, Identity: id, System: system, Now: time.Now})
 	must(t, err)
@@ -211,23 +221,49 @@ func (l *lab) pass(d time.Duration) {
 
 // machine is a client of the lab.
 type machine struct {
-	lab    *lab
-	dir    string
-	name   string
-	config client.Config
-	client *client.Client
-	stop   func()
+	lab       *lab
+	dir       string
+	name      string
+	config    client.Config
+	client    *client.Client
+	inventory counting
+	sent      int
+	stop      func()
+
+	mu     sync.Mutex // guards everything below
+	alone  bool
+	dialed map[string]int
 }
 
-// newMachine makes a machine that knows some management points, and starts its
-// client.
-func (l *lab) newMachine(name string, points ...string) *machine {
+// counting is an inventory that tells how often all of it was asked for.
+type counting struct {
+	full atomic.Int64
+}
+
+// Report gives the same single row every time.
+func (c *counting) Report(_ context.Context, ask client.InventoryAsk) (client.InventoryResult, error) {
+	row := json.RawMessage(`{"Name":"x"}`)
+	class := rowhash.Set([]rowhash.Hash{rowhash.Row(wire.ClassComputerSystem, row)})
+	result := rowhash.Tables(map[string]rowhash.Sum{wire.ClassComputerSystem: class}).String()
+	report := wire.InventoryReport{Kind: wire.InventoryFull, Result: result, CollectedAt: time.Now().UnixMicro(), Classes: map[string]wire.InventoryChange{
+		wire.ClassComputerSystem: {Add: []json.RawMessage{row}},
+	}}
+	if ask.Full {
+		c.full.Add(1)
+	}
+	return client.InventoryResult{Report: report, Unchanged: string(ask.Base) == result, Baseline: []byte(result)}, nil
+}
+
+// newMachine makes a machine that knows both management points, the thief's
+// first, and starts its client.
+func (l *lab) newMachine(name string) *machine {
 	l.t.Helper()
-	m := &machine{lab: l, dir: filepath.Join(l.dir, name), name: name}
+	m := &machine{lab: l, dir: filepath.Join(l.dir, name), name: name, dialed: map[string]int{}}
 	m.config = client.Config{
-		StateDir: m.dir, SiteCode: "LAB", ManagementPoints: points, Token: l.token, Version: "0.0.0", Dial: l.network.dial,
-		Hardware: func() wire.HardwareIdentity { return wire.HardwareIdentity{ProductUUID: uuidOf(name)} },
-		Machine:  func() identity.Facts { return identity.Facts{Name: name, OS: "Linux", Arch: "amd64"} },
+		StateDir: m.dir, SiteCode: "LAB", ManagementPoints: []string{thiefs, honest}, Token: l.token, Version: "0.0.0", Dial: m.dial,
+		Inventory: &m.inventory,
+		Hardware:  func() wire.HardwareIdentity { return wire.HardwareIdentity{ProductUUID: uuidOf(name)} },
+		Machine:   func() identity.Facts { return identity.Facts{Name: name, OS: "Linux", Arch: "amd64"} },
 		// The list is gone through as it stands, and waits are as long as can be.
 		Random: func() float64 { return 0 },
 		Log:    slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -238,6 +274,75 @@ func (l *lab) newMachine(name string, points ...string) *machine {
 	m.start()
 	l.machines = append(l.machines, m)
 	return m
+}
+
+// dial connects to whom the machine can reach.
+func (m *machine) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	m.mu.Lock()
+	m.dialed[address]++
+	unreachable := m.alone && address == honest
+	m.mu.Unlock()
+	if unreachable {
+		return nil, errors.New("network is unreachable")
+	}
+	return m.lab.network.dial(ctx, network, address)
+}
+
+// isAlone leaves the machine alone with the thief, or ends that.
+func (m *machine) isAlone(alone bool) *machine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.alone = alone
+	return m
+}
+
+// strangers are addresses that the machine has dialed and should not know.
+func (m *machine) strangers() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []string
+	for address := range m.dialed {
+		if address != thiefs && address != honest {
+			list = append(list, address)
+		}
+	}
+	return list
+}
+
+// send queues a numbered message.
+func (m *machine) send() {
+	m.lab.t.Helper()
+	m.sent++
+	must(m.lab.t, m.client.SendStatus(true, wire.StatusMessage{
+		MessageID: numberedMessage, Component: "thief", Severity: wire.Informational, Insertions: []string{m.name, strconv.Itoa(m.sent)},
+	}))
+}
+
+// numberedMessage is in no catalogue.
+const numberedMessage = 777_001
+
+// arrived fails the test unless each numbered message is in the tables once.
+func (m *machine) arrived() {
+	m.lab.t.Helper()
+	for n := 1; n <= m.sent; n++ {
+		text := fmt.Sprintf(`["%s","%d"]`, m.name, n)
+		if got := m.lab.count(`SELECT count(*) FROM status_message WHERE message_id = ? AND insertions = ?`, numberedMessage, text); got != 1 {
+			m.lab.t.Errorf("message %d of %s is in the tables %d times, want once", n, m.name, got)
+		}
+	}
+}
+
+// told counts the status messages of a kind that the site has of the machine.
+func (m *machine) told(id int) int {
+	m.lab.t.Helper()
+	return m.lab.count(`SELECT count(*) FROM status_message WHERE message_id = ? AND device = ?`, id, m.device())
+}
+
+// count runs a query that counts.
+func (l *lab) count(query string, args ...any) (n int) {
+	l.t.Helper()
+	must(l.t, l.raw.QueryRow(query, args...).Scan(&n))
+	return n
 }
 
 // uuidOf is the hardware of a machine.
