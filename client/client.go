@@ -116,13 +116,13 @@ type Client struct {
 	certificateRefused bool
 	// mustRenew: a management point says that the certificate has ended.
 	mustRenew bool
-	batch     int       // messages per upload, less after a refusal
-	refusals  int       // of one message, in a row
-	resync    int64     // the request for a full report that is planned
-	beat      string    // what the last heartbeat said of the machine
-	away      time.Time // since when no management point serves; zero: one does
-	toldAway  bool      // a state message says so
-	said      string
+	batch     int             // messages per upload, less after a refusal
+	refusals  int             // of one message, in a row
+	resync    int64           // the request for a full report that is planned
+	beat      string          // what the last heartbeat said of the machine
+	away      time.Time       // since when no management point serves; zero: one does
+	toldAway  bool            // a state message says so
+	said      map[string]bool // what Progress was told
 
 	mu    sync.Mutex // guards state
 	state state

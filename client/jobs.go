@@ -286,13 +286,16 @@ func (c *Client) learnSite(s wire.Signed, d wire.SiteDescription) error {
 	if err != nil {
 		return err
 	}
-	c.transport.SetManagementPoints(c.managementPoints(d))
 	if err := c.local.SawSignedTime(d.Issued); err != nil {
 		return err
 	}
-	if c.local.Facts().Versions[wire.KindSiteDescription] == d.Version {
+	if known := c.local.Facts().Versions[wire.KindSiteDescription]; d.Version < known {
+		return nil // a first contact may be shown an old one
+	} else if d.Version == known {
+		c.transport.SetManagementPoints(c.managementPoints(d))
 		return nil
 	}
+	c.transport.SetManagementPoints(c.managementPoints(d))
 	return c.local.Update(func(f *localstate.Facts) {
 		f.Site = raw
 		f.Versions[wire.KindSiteDescription] = d.Version

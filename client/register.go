@@ -402,13 +402,17 @@ func (c *Client) renew(ctx context.Context) error {
 	return nil
 }
 
-// say tells a sentence to who follows a registration, unless it is the last
-// one again.
+// say tells a sentence to who follows a registration, once.
 func (c *Client) say(text string) {
-	if c.said != text {
-		c.said = text
-		c.config.Progress(text)
+	const most = 100
+	if c.said[text] || len(c.said) == most {
+		return
 	}
+	if c.said == nil {
+		c.said = map[string]bool{}
+	}
+	c.said[text] = true
+	c.config.Progress(text)
 }
 
 // Register registers in the foreground and returns when the machine has an

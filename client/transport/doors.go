@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"mainstay/lib/fault"
@@ -44,6 +46,7 @@ func (t *Transport) FirstContact(ctx context.Context, trusts func(rootDER []byte
 	if len(problems) == 0 {
 		return wire.Signed{}, wire.SiteDescription{}, t.allRest()
 	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	err := errors.Join(problems...)
 	return wire.Signed{}, wire.SiteDescription{}, &Failure{Advice: TryAnother, After: t.untilAwake(), Text: err.Error(), Cause: err}
 }

@@ -225,7 +225,7 @@ func (p *program) registerHere(ctx context.Context, c config, token registration
 	return errors.Join(err, machine.Close())
 }
 
-var errWait = fault.New(fault.Unavailable, "the machine is not registered yet; the client goes on trying, and 'mainstay-client status' tells why")
+var errWait = fault.New(fault.Unavailable, "the machine is not registered yet; the client goes on trying while it runs, and 'mainstay-client status' tells why")
 
 // goesOn tells whether the service can do what was not done in time.
 func goesOn(err error) bool { return errors.Is(err, errWait) }
