@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"crypto/sha256"
 	"embed"
@@ -46,7 +47,9 @@ type pages struct {
 }
 
 type page struct {
-	data        []byte
+	data []byte
+	// zipped is data compressed once; nil where that is not worth it.
+	zipped      []byte
 	contentType string
 	etag        string
 	// forever: the name changes with the content.
@@ -102,7 +105,7 @@ func (p *pages) put(name string, data []byte) {
 	}
 	sum := sha256.Sum256(data)
 	p.files["/"+name] = page{
-		data: data, contentType: kind, etag: `"` + hex.EncodeToString(sum[:12]) + `"`,
+		data: data, zipped: zipped(data, kind), contentType: kind, etag: `W/"` + hex.EncodeToString(sum[:12]) + `"`,
 		forever: strings.HasPrefix(name, "assets/"), isPage: path.Ext(name) == ".html",
 	}
 }
@@ -112,6 +115,41 @@ var contentTypes = map[string]string{
 	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
 	".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon", ".woff2": "font/woff2",
 	".pem": "application/x-pem-file", ".webmanifest": "application/manifest+json", ".map": "application/json", ".txt": "text/plain; charset=utf-8",
+}
+
+// smallestZipped is the size in bytes from which a file is compressed.
+const smallestZipped = 1 << 10
+
+// zipped compresses what is text; nil for what is not, or saves too little.
+// Pages stay as they are: they are small, and may get a new nonce each time.
+func zipped(data []byte, kind string) []byte {
+	kind, _, _ = strings.Cut(kind, ";")
+	text := strings.HasPrefix(kind, "text/") || kind == "application/json" || kind == "image/svg+xml"
+	if !text || kind == "text/html" || len(data) < smallestZipped {
+		return nil
+	}
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil // the level exists
+	}
+	// A buffer in memory takes everything.
+	_, _ = w.Write(data)
+	if w.Close() != nil || out.Len() > len(data)*9/10 {
+		return nil
+	}
+	return out.Bytes()
+}
+
+// takesZipped tells whether the browser reads gzip.
+func takesZipped(r *http.Request) bool {
+	for _, offer := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(offer, " ", ""), ";")
+		if strings.EqualFold(name, "gzip") {
+			return strings.TrimRight(weight, "0.") != "q="
+		}
+	}
+	return false
 }
 
 // ServeHTTP implements http.Handler.
@@ -172,6 +210,13 @@ func (f page) serve(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("If-None-Match") == f.etag {
 			w.WriteHeader(http.StatusNotModified)
 			return
+		}
+	}
+	if f.zipped != nil {
+		header.Set("Vary", "Accept-Encoding")
+		if takesZipped(r) {
+			header.Set("Content-Encoding", "gzip")
+			data = f.zipped
 		}
 	}
 	w.WriteHeader(http.StatusOK)
