@@ -51,12 +51,27 @@ func compile(folder, path string) error {
 	if err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-o", path, folder)
+	args := []string{"build", "-o", path}
+	// The console belongs to the program where it was built.
+	if _, err := os.Stat(filepath.Join(root, "console", "dist", "index.html")); err == nil {
+		args = append(args, "-tags", "console")
+	}
+	build := exec.Command("go", append(args, folder)...)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build %s: %w\n%s", folder, err, output)
 	}
 	return nil
+}
+
+// ModuleRoot is the folder of the module's source.
+func ModuleRoot(t testing.TB) string {
+	t.Helper()
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
 }
 
 func moduleRoot() (string, error) {
