@@ -80,7 +80,7 @@ export const texts = {
     noPassword: 'No password yet? On the site server, make a link that signs in once:',
     command: 'mainstay administrator sign-in-link',
     signedOut: 'You are signed out.',
-    ended: 'Your session has ended. Sign in again to go on.',
+    ended: 'Sign in to see the page that you asked for.',
     missing: { name: 'Give your name.', password: 'Give your password.' },
   },
   list: {
