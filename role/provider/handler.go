@@ -46,6 +46,10 @@ func (p *Provider) guard(next http.Handler) http.Handler {
 			}
 			apiv1.ProblemOf(r.Context(), fault.New(fault.Internal, "panic")).Write(w)
 		}()
+		if !apiv1.IsClean(r) {
+			apiv1.NewProblem(http.StatusNotFound, "there is no such path").Write(answered)
+			return
+		}
 		next.ServeHTTP(answered, r)
 	})
 }

@@ -168,7 +168,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 			got.problem(f)
 		}
 	}
-	for _, path := range []string{"/", "/nothing", "/devices/", "/devices/1/nothing"} {
+	for _, path := range []string{"/", "/nothing", "/devices/", "/devices/1/nothing", "//devices", "/devices/../devices", "/devices/."} {
 		got := f.ask(http.MethodGet, path, token, nil)
 		if p := got.problem(f); got.status != http.StatusNotFound || p.Code != apiv1.CodeNotFound {
 			t.Errorf("%s: %d %s", path, got.status, got.body)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -119,12 +120,24 @@ func unmarshalJSON(data []byte, v any) error {
 // ServeHTTP answers a request below Prefix; the caller is in its context.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	if !IsClean(r) {
+		NewProblem(http.StatusNotFound, "the API has no such path").Write(w)
+		return
+	}
 	handler, pattern := a.mux.Handler(r)
 	if pattern == "" {
 		notThere(handler, r).Write(w)
 		return
 	}
 	a.mux.ServeHTTP(w, r)
+}
+
+// IsClean tells that the path of a request is in its shortest form. The
+// multiplexer would send others elsewhere, with an answer that is no problem.
+func IsClean(r *http.Request) bool {
+	p := r.URL.Path
+	clean := path.Clean(p)
+	return p == clean || p == clean+"/"
 }
 
 // notThere asks the multiplexer whether it is the path or the method that it

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write openapi.json again")
 // start is when the clock of every test begins.
 var start = time.Date(2026, 11, 3, 9, 30, 0, 0, time.UTC)
 
-func newAPI(t *testing.T) (*API, *sitedb.DB) {
+func newAPI(t testing.TB) (*API, *sitedb.DB) {
 	t.Helper()
 	db, err := sitedb.Open(t.Context(), sitedb.Config{Path: filepath.Join(t.TempDir(), "site.db")})
 	if err != nil {
