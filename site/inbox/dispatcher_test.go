@@ -296,7 +296,9 @@ func TestUnavailableKeepsTheMessage(t *testing.T) {
 		return s.store(ctx, tx, r)
 	}
 	list := messages(runA, 1, 3)
-	list[1].Type = "later"
+	list[1].Type = "refuse" // so that each is tried by itself
+	list[2].Type = "later"
+	list = append(list, message(runA, 4))
 	s.put(d.upload(runA, 0, list...))
 	if err := s.dispatcher.Pass(t.Context()); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("pass: %v", err)
@@ -306,8 +308,11 @@ func TestUnavailableKeepsTheMessage(t *testing.T) {
 	}
 	away = false
 	s.dispatch()
-	if got, want := s.storedIDs(), ids(list); got != want {
+	if got, want := s.storedIDs(), ids([]wire.Message{list[0], list[2], list[3]}); got != want {
 		t.Errorf("arrived %s, want %s", got, want)
+	}
+	if n := len(s.deadLetters()); n != 1 {
+		t.Errorf("%d dead letters, want 1", n)
 	}
 }
 

@@ -202,7 +202,8 @@ func TestOneDeviceTwiceInOneGroupIsJudgedInOrder(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	d := s.newDevice("device")
-	answers := s.put(d.upload(runA, 0, message(runA, 1)), d.upload(runA, 1, message(runA, 2)), d.upload(runA, 0, message(runA, 1)))
+	s.put(d.upload(runA, 0, message(runA, 1))) // so that all of them could be done at once
+	answers := s.put(d.upload(runA, 1, message(runA, 2)), d.upload(runA, 2, message(runA, 3)), d.upload(runA, 0, message(runA, 1)))
 	if answers[0] != nil || answers[1] != nil || !errors.Is(answers[2], ErrNewIncarnation) {
 		t.Errorf("answers are %v", answers)
 	}
