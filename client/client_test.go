@@ -43,6 +43,7 @@ type machine struct {
 	mu       sync.Mutex // guards everything below
 	hardware wire.HardwareIdentity
 	value    int
+	row      string
 	reports  []InventoryAsk
 }
 
@@ -53,6 +54,9 @@ func (m *machine) Report(_ context.Context, ask InventoryAsk) (InventoryResult, 
 	hash := fmt.Sprintf("hash-%d", m.value)
 	result := InventoryResult{Baseline: []byte(hash), Unchanged: string(ask.Base) == hash}
 	result.Report = wire.InventoryReport{Kind: wire.InventoryDelta, Base: string(ask.Base), Result: hash, CollectedAt: 1, Classes: map[string]wire.InventoryChange{}}
+	if m.row != "" {
+		result.Report.Classes["InstalledSoftware"] = wire.InventoryChange{Add: []json.RawMessage{json.RawMessage(m.row)}}
+	}
 	if ask.Full {
 		result.Report.Kind, result.Report.Base = wire.InventoryFull, ""
 	}
@@ -229,6 +233,20 @@ func TestInventoryChangesAreReported(t *testing.T) {
 		reports := bodies[wire.InventoryReport](w, device, wire.TypeHardwareInventory)
 		if len(reports) != 2 || reports[1].Kind != wire.InventoryDelta || reports[1].Base != "hash-1" || reports[1].Result != "hash-2" {
 			t.Errorf("after a change the reports are %+v", reports)
+		}
+	})
+}
+
+// Rows are compared by the hash of their bytes.
+func TestRowsArriveAsTheyWereCollected(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		row := "{\"Publisher\":\"A & B <a@b>\",\"Text\":\"\u2028\"}"
+		w.machine.row = row
+		w.start()
+		w.pass(10 * time.Second)
+		messages := w.site.Messages(w.device(), wire.TypeHardwareInventory)
+		if len(messages) != 1 || !strings.Contains(string(messages[0].Body), row) {
+			t.Errorf("row %s did not arrive in %+v", row, messages)
 		}
 	})
 }

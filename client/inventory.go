@@ -2,12 +2,12 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
 	"mainstay/client/localstate"
 	"mainstay/client/outbox"
+	"mainstay/client/transport"
 	"mainstay/lib/fault"
 	"mainstay/lib/retry"
 	"mainstay/wire"
@@ -110,7 +110,7 @@ func (c *Client) queueReport(result InventoryResult) error {
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(result.Report)
+	body, err := transport.EncodeJSON(result.Report)
 	if err != nil {
 		return err
 	}

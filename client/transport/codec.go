@@ -96,8 +96,9 @@ func checkDepth(data []byte) error {
 	return nil
 }
 
-// encodeJSON is json.Marshal without the escapes that only web pages need.
-func encodeJSON(value any) ([]byte, error) {
+// EncodeJSON is json.Marshal without the escapes that only web pages need: they
+// would change the bytes of rows that are compared by hash.
+func EncodeJSON(value any) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)

@@ -153,7 +153,7 @@ func (t *Transport) Renew(ctx context.Context, key *ecdsa.PrivateKey) (wire.Regi
 
 func (t *Transport) certify(ctx context.Context, door string, request any) (wire.RegisterAnswer, error) {
 	var result wire.RegisterAnswer
-	body, err := encodeJSON(request)
+	body, err := EncodeJSON(request)
 	if err != nil {
 		return result, err
 	}
@@ -242,7 +242,7 @@ var ErrTooLarge = fault.New(fault.Invalid, "upload is larger than a site takes a
 // Upload sends messages and returns up to which number they are committed in
 // the site database.
 func (t *Transport) Upload(ctx context.Context, u Upload) (int64, error) {
-	body, err := encodeJSON(u.Messages)
+	body, err := EncodeJSON(u.Messages)
 	if err != nil {
 		return 0, fmt.Errorf("cannot encode messages: %w", err)
 	}
