@@ -185,8 +185,9 @@ func (p *pool) run(ctx context.Context, f func(*Tx) error) error {
 }
 
 func (c *conn) transaction(ctx context.Context, f func(*Tx) error) error {
-	if _, err := c.ExecContext(ctx, c.begin); err != nil {
-		return kindOf(err)
+	tx := &Tx{conn: c}
+	if err := tx.control(ctx, c.begin); err != nil {
+		return err
 	}
 	// The end of a transaction is not given up half-way.
 	end := context.WithoutCancel(ctx)
@@ -196,12 +197,12 @@ func (c *conn) transaction(ctx context.Context, f func(*Tx) error) error {
 			c.ExecContext(end, "ROLLBACK")
 		}
 	}()
-	if err := f(&Tx{conn: c}); err != nil {
+	if err := f(tx); err != nil {
 		return kindOf(err)
 	}
-	_, err := c.ExecContext(end, "COMMIT")
+	err := tx.control(end, "COMMIT")
 	done = err == nil
-	return kindOf(err)
+	return err
 }
 
 // kindOf gives errors of the engine their kind.
@@ -237,7 +238,7 @@ func (t *Tx) Prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 	if stmt, ok := t.conn.statements[text]; ok {
 		return stmt, nil
 	}
-	stmt, err := t.conn.PrepareContext(ctx, text)
+	stmt, err := t.conn.PrepareContext(ctx, unnamed(text))
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +256,7 @@ func (t *Tx) Query(ctx context.Context, text string, args ...any) (*sql.Rows, er
 // the transaction goes on. An error of the engine has its kind already: after
 // one that is Unavailable the transaction cannot go on and must be given up.
 func (t *Tx) Try(ctx context.Context, f func() error) error {
-	if err := t.savepoint(ctx, "SAVEPOINT part"); err != nil {
+	if err := t.control(ctx, "SAVEPOINT part"); err != nil {
 		return err
 	}
 	topics := len(t.topics)
@@ -263,16 +264,17 @@ func (t *Tx) Try(ctx context.Context, f func() error) error {
 	end := context.WithoutCancel(ctx)
 	if err := f(); err != nil {
 		t.topics = t.topics[:topics]
-		undone := errors.Join(t.savepoint(end, "ROLLBACK TO SAVEPOINT part"), t.savepoint(end, "RELEASE SAVEPOINT part"))
+		undone := errors.Join(t.control(end, "ROLLBACK TO SAVEPOINT part"), t.control(end, "RELEASE SAVEPOINT part"))
 		if undone != nil { // the engine has given up the whole transaction
 			return fault.Wrap(fault.Unavailable, errors.Join(err, undone), "the site database cannot be written at the moment")
 		}
 		return kindOf(err)
 	}
-	return t.savepoint(end, "RELEASE SAVEPOINT part")
+	return t.control(end, "RELEASE SAVEPOINT part")
 }
 
-func (t *Tx) savepoint(ctx context.Context, text string) error {
+// control runs a statement that governs the transaction.
+func (t *Tx) control(ctx context.Context, text string) error {
 	stmt, err := t.Prepared(ctx, text)
 	if err == nil {
 		_, err = stmt.ExecContext(ctx)
