@@ -75,6 +75,9 @@ TEST_PACKAGES += fuse3#           mounts the folder that keeps only what was syn
 TEST_PACKAGES += rpm#             reads the .rpm packages that we make, and installs them into a scratch root
 TEST_PACKAGES += systemd#         'systemd-analyze' checks our units
 TEST_PACKAGES += bash-completion# the completion file is loaded as a shell would
+TEST_PACKAGES += chromium#        drives the console as a person would
+TEST_PACKAGES += wget#            the line for the second machine fetches with it
+TEST_PACKAGES += iputils-ping#    machines of tests reach each other or do not
 
 # --- help -------------------------------------------------------------------
 
