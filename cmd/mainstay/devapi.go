@@ -5,10 +5,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"mainstay/adminapi"
+	"mainstay/client/localapi"
+	"mainstay/cmd/mainstay/config"
 )
 
 // devAdministrator signs in to the console of a trial site.
@@ -28,19 +33,15 @@ func devToken(ctx context.Context, api *adminapi.ClientWithResponses) (string, e
 
 // devWelcome waits until the inventory of this machine can be read, and says
 // what to try.
-func devWelcome(ctx context.Context, out io.Writer, api *adminapi.ClientWithResponses, o devOptions) error {
+func devWelcome(ctx context.Context, out io.Writer, api *adminapi.ClientWithResponses, o devOptions, c config.Config, state string) error {
 	say(out, "waiting for this machine's inventory")
-	name, err := devAwaitInventory(ctx, api)
+	name, err := devAwaitInventory(ctx, out, api, state)
 	if err != nil {
 		return err
 	}
 	link, err := devSignInLink(ctx, api, o)
 	if err != nil {
 		return err
-	}
-	program := "mainstay"
-	if self, err := os.Executable(); err == nil {
-		program = relative(self)
 	}
 	_, err = fmt.Fprintf(out, `
 Try:
@@ -55,8 +56,51 @@ which the browser does not know):
     %[3]s
 
 Ctrl-C stops everything; the next run finds it as it was.
-`, program, name, link)
+`, devCommand(c.Socket), name, link)
 	return err
+}
+
+// devCommand is how the command is called from this folder so that it finds
+// this site and no other.
+func devCommand(socket string) string {
+	program := quoted(devProgram())
+	env := newEnvironment()
+	if env.getenv("MAINSTAY_SOCKET") == "" && env.getenv("MAINSTAY_PROFILE") == "" {
+		for _, usual := range env.sockets {
+			if path, err := filepath.Abs(usual); err == nil && path == socket {
+				return program
+			}
+			if tryDial(usual) == nil {
+				break // another site would be found first
+			}
+		}
+	}
+	return program + " --socket " + quoted(relative(socket))
+}
+
+// devProgram is what to write in a shell to run this program.
+func devProgram() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "mainstay"
+	}
+	if found, err := exec.LookPath("mainstay"); err == nil && found == self {
+		return "mainstay"
+	}
+	if short := relative(self); strings.ContainsRune(short, filepath.Separator) {
+		return short
+	}
+	return "." + string(filepath.Separator) + filepath.Base(self)
+}
+
+// quoted makes a path one word of a shell.
+func quoted(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("/._-+=:@%", r)
+	}) {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
 
 func relative(path string) string {
@@ -70,26 +114,32 @@ func relative(path string) string {
 	return path
 }
 
-func devAwaitInventory(ctx context.Context, api *adminapi.ClientWithResponses) (string, error) {
+// devPatience is how long the inventory may take before that is worth a word.
+const devPatience = time.Minute
+
+// devAwaitInventory returns the name of this machine's device once its
+// inventory can be read.
+func devAwaitInventory(ctx context.Context, out io.Writer, api *adminapi.ClientWithResponses, state string) (string, error) {
+	door := localapi.NewDoor(filepath.Join(state, "client.sock"))
+	late := time.After(devPatience)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		answer, err := check(api.ListDevicesWithResponse(ctx, &adminapi.ListDevicesParams{}))
-		if err != nil {
-			return "", fmt.Errorf("cannot list devices: %w", err)
-		}
-		list, err := body(answer.JSON200)
-		if err != nil {
-			return "", err
-		}
-		for _, d := range list.Items {
-			if d.InventoryAt != nil {
-				return d.Name, nil
+		// Its door opens a moment after the client has started.
+		if client, err := door.Status(ctx); err == nil && client.DeviceID != "" {
+			answer, err := check(api.GetDeviceWithResponse(ctx, client.DeviceID))
+			if err != nil {
+				return "", fmt.Errorf("cannot find this machine in the site: %w", err)
+			}
+			if d, err := body(answer.JSON200); err != nil || d.InventoryAt != nil {
+				return d.Name, err
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return "", ctx.Err()
+		case <-late:
+			say(out, "no inventory yet; the client's log is above, and this tells how it is: mainstay-client status --state-dir %s", quoted(relative(state)))
 		case <-tick.C:
 		}
 	}

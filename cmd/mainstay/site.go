@@ -10,13 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"mainstay/cmd/mainstay/config"
 	"mainstay/lib/fault"
-	"mainstay/lib/filesys"
 	"mainstay/lib/version"
 	"mainstay/role/siteserver"
 	"mainstay/site/backup"
@@ -51,9 +49,9 @@ cannot be recovered. Keep it where the site is not.`,
 				Database: c.DatabasePath(), Keys: c.KeysDir(), SiteCode: strings.ToUpper(code), Name: name, Now: time.Now(),
 			})
 			if err != nil {
-				return err
+				return mayNot(err)
 			}
-			return showMade(cmd.OutOrStdout(), made, "mainstay server --config "+path)
+			return showMade(cmd.OutOrStdout(), made, startLine(path))
 		},
 	}
 	configFlag(cmd, &path)
@@ -83,6 +81,35 @@ Start the site with: %s
 	return err
 }
 
+// startLine is how a site is started whose configuration is at path.
+func startLine(path string) string {
+	if info, err := os.Stat("/run/systemd/system"); path == defaultConfig && err == nil && info.IsDir() {
+		return "systemctl enable --now mainstay"
+	}
+	return "mainstay server --config " + path
+}
+
+// needSite refuses to work where no site is; opening its database would make
+// an empty one.
+func needSite(c config.Config) error {
+	_, err := os.Stat(c.DatabasePath())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fault.New(fault.NotFound, "there is no site at %s, which %s names; make one with 'mainstay site init', or give the right --config", c.DatabasePath(), c.File())
+	case err != nil:
+		return mayNot(err)
+	}
+	return nil
+}
+
+// mayNot tells who is not root what would help.
+func mayNot(err error) error {
+	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
+		return fault.Wrap(fault.Denied, err, "this needs root; run it with sudo")
+	}
+	return err
+}
+
 func newSiteBackupCommand() *cobra.Command {
 	var path, passphraseFile string
 	cmd := &cobra.Command{
@@ -91,9 +118,12 @@ func newSiteBackupCommand() *cobra.Command {
 		Long: `Write database, keys and configuration of the site into FILE, encrypted with a
 passphrase of 12 characters or more. The site may run meanwhile. The passphrase
 is asked for, read from --passphrase-file, or taken from the environment
-variable MAINSTAY_PASSPHRASE.`,
-		Example: "  mainstay site backup /backup/LAB-2026-05-01.mainstay",
-		Args:    cobra.ExactArgs(1),
+variable MAINSTAY_PASSPHRASE. Nothing opens the file without it.
+
+The data folder must have room for a copy of the database meanwhile.`,
+		Example: "  mainstay site backup /backup/LAB-2026-05-01.mainstay\n" +
+			"  mainstay site backup --passphrase-file /root/passphrase /backup/LAB-$(date +%F).mainstay",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := config.Load(path)
 			if err != nil {
@@ -103,16 +133,19 @@ variable MAINSTAY_PASSPHRASE.`,
 			if err != nil {
 				return err
 			}
+			if err := needSite(c); err != nil {
+				return err
+			}
 			db, err := sitedb.Open(cmd.Context(), sitedb.Config{Path: c.DatabasePath()})
 			if err != nil {
 				return err
 			}
 			defer db.Close()
 			manifest, err := backup.Write(cmd.Context(), backup.Source{
-				DB: db, Keys: c.KeysDir(), Config: c.File(), Scratch: filepath.Dir(args[0]), Program: version.Version, Now: time.Now(),
+				DB: db, Keys: c.KeysDir(), Config: c.File(), Scratch: filepath.Dir(c.DatabasePath()), Program: version.Version, Now: time.Now(),
 			}, args[0], passphrase)
 			if err != nil {
-				return err
+				return mayNot(err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Backup of site %s is in %s\n", manifest.SiteCode, args[0])
 			return err
@@ -121,102 +154,6 @@ variable MAINSTAY_PASSPHRASE.`,
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&passphraseFile, "passphrase-file", "", "file whose first line is the passphrase")
 	return cmd
-}
-
-// relocation changes where a restored site lives and listens.
-type relocation struct{ data, address, clientListen, adminListen, socket string }
-
-func newSiteRestoreCommand() *cobra.Command {
-	var path, passphraseFile string
-	var to relocation
-	cmd := &cobra.Command{
-		Use:   "restore FILE",
-		Short: "Put a site back from a backup",
-		Long: `Put the site of a backup in the place that the configuration names, which must
-be empty. When there is no file at --config, the configuration of the backup is
-written there, changed by the flags. The restored site signs everything anew, so
-that clients that have seen more than the backup take it. Never run it beside
-the site that it is a backup of.`,
-		Example: "  mainstay site restore LAB.mainstay\n  mainstay site restore LAB.mainstay --config /srv/lab/mainstay.yaml --data /srv/lab --client-listen :8453",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			passphrase, err := readPassphrase(cmd, passphraseFile, false)
-			if err != nil {
-				return err
-			}
-			return restoreSite(cmd, args[0], passphrase, path, to)
-		},
-	}
-	configFlag(cmd, &path)
-	flags := cmd.Flags()
-	flags.StringVar(&passphraseFile, "passphrase-file", "", "file whose first line is the passphrase")
-	flags.StringVar(&to.data, "data", "", "data folder, when the configuration of the backup is used")
-	flags.StringVar(&to.address, "address", "", "address that clients use, likewise")
-	flags.StringVar(&to.clientListen, "client-listen", "", "address and port for clients, likewise")
-	flags.StringVar(&to.adminListen, "admin-listen", "", "address and port for administrators, likewise")
-	flags.StringVar(&to.socket, "socket", "", "local socket, likewise")
-	return cmd
-}
-
-func restoreSite(cmd *cobra.Command, file, passphrase, path string, to relocation) error {
-	parent := filepath.Dir(path)
-	if err := filesys.MakeDir(parent, 0o750); err != nil {
-		return err
-	}
-	u, err := backup.Unpack(file, passphrase, parent)
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(u.Dir)
-	if err := relocate(u, path, to); err != nil {
-		return err
-	}
-	c, err := config.Load(path)
-	if err != nil {
-		return err
-	}
-	err = siteserver.Restore(cmd.Context(), u, siteserver.RestoreConfig{Database: c.DatabasePath(), Keys: c.KeysDir(), Now: time.Now()})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Site %s is as it was at %s.\nStart it with: mainstay server --config %s\n",
-		u.SiteCode, u.CreatedAt.Format(time.RFC3339), path)
-	return err
-}
-
-// relocate writes the configuration of the backup to path, unless there is one.
-func relocate(u backup.Unpacked, path string, to relocation) error {
-	if _, err := os.Stat(path); err == nil {
-		if to != (relocation{}) {
-			return fault.New(fault.Conflict, "%s exists; change it, or leave --data and the listen flags out", path)
-		}
-		return nil
-	}
-	c, err := config.Load(u.Config())
-	if errors.Is(err, os.ErrNotExist) {
-		return fault.New(fault.NotFound, "the backup has no configuration and there is none at %s; write one with 'mainstay config defaults'", path)
-	}
-	if err != nil {
-		return err
-	}
-	if to.data != "" {
-		c.Data, c.Database = to.data, ""
-	}
-	for _, change := range []struct{ from, to *string }{
-		{&to.address, &c.Address}, {&to.clientListen, &c.ClientListen}, {&to.adminListen, &c.AdminListen}, {&to.socket, &c.Socket},
-	} {
-		if *change.from != "" {
-			*change.to = *change.from
-		}
-	}
-	data, err := yaml.Marshal(c)
-	if err != nil {
-		return fmt.Errorf("cannot encode the configuration: %w", err)
-	}
-	if _, err := config.Parse(path, data); err != nil {
-		return err
-	}
-	return filesys.WriteFile(path, data, 0o640)
 }
 
 // readPassphrase takes the passphrase from a file, the environment, or the

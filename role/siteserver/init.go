@@ -53,7 +53,8 @@ type Made struct {
 }
 
 // Init makes a site: its keys, its database, this machine as its site server.
-// A database that holds a site already is a Conflict. Killed half-way, it can
+// A database that holds a site already is a Conflict, and that site is
+// returned. Killed half-way, it can
 // be run again.
 func Init(ctx context.Context, c InitConfig) (Made, error) {
 	if err := site.CheckCode(c.SiteCode); err != nil {
@@ -68,7 +69,7 @@ func Init(ctx context.Context, c InitConfig) (Made, error) {
 	}
 	defer db.Close()
 	if s, err := site.Load(ctx, db); err == nil {
-		return Made{}, fault.New(fault.Conflict, "%s holds site %s already; nothing was changed", c.Database, s.Code)
+		return Made{Site: s}, fault.New(fault.Conflict, "%s holds site %s already; nothing was changed", c.Database, s.Code)
 	}
 	identity, system, err := ownIdentity(c.Keys)
 	if err != nil {

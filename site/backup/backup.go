@@ -40,6 +40,13 @@ const formatVersion = 1
 // every key of the site.
 const minPassphrase = 12
 
+// workFactor makes each guess of a passphrase cost 2^18 rounds of scrypt: about
+// a second and 256 MiB of memory. A file that asks for much more is refused.
+const (
+	workFactor    = 18
+	maxWorkFactor = 20
+)
+
 // maxEntry bounds one file of an archive when it is unpacked.
 const maxEntry = 1 << 40
 
@@ -58,7 +65,8 @@ type Source struct {
 	// Keys is the folder of this site server's keys, Config its configuration
 	// file (may be empty).
 	Keys, Config string
-	// Scratch is a folder on a disk with room for a copy of the database.
+	// Scratch is a folder on a disk with room for a copy of the database, as
+	// private as the database itself.
 	Scratch string
 	// Program is the version of the program.
 	Program string
@@ -88,12 +96,16 @@ func Write(ctx context.Context, s Source, path, passphrase string) (Manifest, er
 	if err := s.DB.Snapshot(ctx, copied); err != nil {
 		return manifest, err
 	}
-	partial := path + ".partial"
-	if err := writeFile(partial, passphrase, func(w *archive) error { return fill(w, s, manifest, copied) }); err != nil {
-		return manifest, errors.Join(err, os.Remove(partial))
+	partial, err := os.CreateTemp(filepath.Dir(path), ".backup-*.partial")
+	if err != nil {
+		return manifest, fmt.Errorf("cannot write the backup: %w", err)
 	}
-	if err := os.Rename(partial, path); err != nil {
-		return manifest, fmt.Errorf("cannot name the backup %s: %w", path, err)
+	err = errors.Join(write(partial, passphrase, func(w *archive) error { return fill(w, s, manifest, copied) }), partial.Close())
+	if err == nil {
+		err = os.Rename(partial.Name(), path)
+	}
+	if err != nil {
+		return manifest, errors.Join(fmt.Errorf("cannot write backup %s: %w", path, err), os.Remove(partial.Name()))
 	}
 	return manifest, filesys.SyncDir(filepath.Dir(path))
 }
@@ -105,6 +117,11 @@ func fill(w *archive, s Source, manifest Manifest, database string) error {
 	}
 	if err := w.add(manifestName, int64(len(data)), bytes.NewReader(data)); err != nil {
 		return err
+	}
+	if s.Config != "" {
+		if err := w.addFile(configName, s.Config); err != nil {
+			return err
+		}
 	}
 	if err := w.addFile(databaseName, database); err != nil {
 		return err
@@ -120,11 +137,6 @@ func fill(w *archive, s Source, manifest Manifest, database string) error {
 			}
 		}
 	}
-	if s.Config != "" {
-		if err := w.addFile(configName, s.Config); err != nil {
-			return err
-		}
-	}
 	sums, err := json.Marshal(w.sums)
 	if err != nil {
 		return fmt.Errorf("cannot encode the checksums: %w", err)
@@ -138,16 +150,12 @@ type archive struct {
 	sums map[string]string
 }
 
-func writeFile(path, passphrase string, fill func(*archive) error) error {
+func write(f *os.File, passphrase string, fill func(*archive) error) error {
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return fmt.Errorf("cannot use the passphrase: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("cannot write the backup: %w", err)
-	}
-	defer f.Close()
+	recipient.SetWorkFactor(workFactor)
 	sealed, err := age.Encrypt(f, recipient)
 	if err != nil {
 		return fmt.Errorf("cannot encrypt the backup: %w", err)

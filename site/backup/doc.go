@@ -5,8 +5,10 @@
 // # Form
 //
 // A tar archive, compressed with zstd, encrypted with age under a passphrase
-// (scrypt). Its first entry, manifest.json, is followed by the files; its last,
-// checksums.json, holds the SHA-256 of each, so that an archive that was cut
-// off is told from a whole one. Unpacking writes beside the target and moves
-// it there when everything was checked.
+// (scrypt). Its first entry, manifest.json, is followed by the configuration,
+// where there is one, so that whoever unpacks knows where to before anything is
+// written; then come the other files; the last entry, checksums.json, holds the
+// SHA-256 of each, so that an archive that was cut off is told from a whole
+// one. Unpacking writes beside the target, and the caller moves it there when
+// everything was checked.
 package backup

@@ -19,10 +19,16 @@ import (
 	"mainstay/lib/filesys"
 )
 
+// maxDescription bounds the manifest and the configuration.
+const maxDescription = 1 << 20
+
 // Unpacked is a backup that was unpacked and checked.
 type Unpacked struct {
 	Manifest
-	// Dir holds site.db, keys/ and, where the backup has one, mainstay.yaml.
+	// Configuration is the configuration file of the site; nil where the backup
+	// has none.
+	Configuration []byte
+	// Dir holds site.db and keys/.
 	Dir string
 }
 
@@ -32,60 +38,63 @@ func (u Unpacked) Database() string { return filepath.Join(u.Dir, databaseName) 
 // Keys is the folder of the unpacked keys.
 func (u Unpacked) Keys() string { return filepath.Join(u.Dir, "keys") }
 
-// Config is the path of the unpacked configuration.
-func (u Unpacked) Config() string { return filepath.Join(u.Dir, configName) }
+// Place is asked, once the passphrase was found right and before anything is
+// written, in which folder to unpack. Its error is that of Unpack.
+type Place func(m Manifest, configuration []byte) (parent string, err error)
 
-// Unpack unpacks the backup at path into a new folder inside parent and checks
-// every file. When it fails nothing is left behind.
-func Unpack(path, passphrase, parent string) (Unpacked, error) {
-	dir, err := os.MkdirTemp(parent, ".restore-*")
-	if err != nil {
-		return Unpacked{}, fmt.Errorf("cannot make a folder to unpack into: %w", err)
-	}
-	u, err := unpackInto(path, passphrase, dir)
-	if err != nil {
-		return Unpacked{}, errors.Join(err, os.RemoveAll(dir))
-	}
-	return u, nil
-}
-
-func unpackInto(path, passphrase, dir string) (Unpacked, error) {
+// Unpack unpacks the backup at path into a new folder inside the one that
+// place names, and checks every file. When it fails nothing is left behind.
+func Unpack(path, passphrase string, place Place) (Unpacked, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Unpacked{}, fault.Wrap(fault.NotFound, err, "cannot open backup %s", path)
 	}
 	defer f.Close()
+	plain, err := open(f, path, passphrase)
+	if err != nil {
+		return Unpacked{}, err
+	}
+	defer plain.Close()
+	u, err := extract(tar.NewReader(plain), place)
+	if err == nil {
+		return u, nil
+	}
+	if u.Dir != "" {
+		err = errors.Join(err, os.RemoveAll(u.Dir))
+	}
+	var known *fault.Error
+	if !errors.As(err, &known) {
+		err = fault.Wrap(fault.Invalid, err, "backup %s is damaged", path)
+	}
+	return Unpacked{}, err
+}
+
+// open decrypts and decompresses.
+func open(f io.Reader, path, passphrase string) (*zstd.Decoder, error) {
 	identity, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
-		return Unpacked{}, fault.InvalidField("passphrase", "is empty")
+		return nil, fault.InvalidField("passphrase", "is empty")
 	}
+	identity.SetMaxWorkFactor(maxWorkFactor)
 	plain, err := age.Decrypt(f, identity)
 	var wrong *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &wrong):
-		return Unpacked{}, fault.New(fault.Denied, "the passphrase is not that of backup %s", path)
+		return nil, fault.New(fault.Denied, "the passphrase is not that of backup %s, or the beginning of the file is damaged", path)
 	case err != nil:
-		return Unpacked{}, fault.Wrap(fault.Invalid, err, "%s is no backup of a site", path)
+		return nil, fault.Wrap(fault.Invalid, err, "%s is no backup of a site, or is damaged", path)
 	}
 	unpacked, err := zstd.NewReader(plain, zstd.WithDecoderMaxMemory(64<<20))
 	if err != nil {
-		return Unpacked{}, fmt.Errorf("cannot decompress the backup: %w", err)
+		return nil, fmt.Errorf("cannot decompress the backup: %w", err)
 	}
-	defer unpacked.Close()
-	u, err := extract(tar.NewReader(unpacked), dir)
-	var known *fault.Error
-	if err != nil && !errors.As(err, &known) {
-		return u, fault.Wrap(fault.Invalid, err, "backup %s is damaged", path)
-	}
-	return u, err
+	return unpacked, nil
 }
 
 // extract writes the entries and compares them with the checksums at the end.
-func extract(r *tar.Reader, dir string) (Unpacked, error) {
-	u := Unpacked{Dir: dir}
-	if err := os.Mkdir(u.Keys(), 0o700); err != nil {
-		return u, err
-	}
+// What it returns has a Dir from the moment when there is one.
+func extract(r *tar.Reader, place Place) (Unpacked, error) {
+	var u Unpacked
 	sums := map[string]string{}
 	for {
 		header, err := r.Next()
@@ -95,23 +104,62 @@ func extract(r *tar.Reader, dir string) (Unpacked, error) {
 		if err != nil {
 			return u, err
 		}
-		if header.Name == checksumsName {
+		name := header.Name
+		if name != manifestName && u.Format == 0 {
+			return u, fault.New(fault.Invalid, "the backup does not begin with its manifest")
+		}
+		switch name {
+		case checksumsName:
 			return u, checkSums(r, sums, u)
-		}
-		if sums[header.Name], err = extractFile(r, header, dir); err != nil {
-			return u, err
-		}
-		if header.Name == manifestName {
-			if err := readManifest(dir, &u.Manifest); err != nil {
-				return u, err
+		case manifestName, configName:
+			sums[name], err = u.describe(r, name)
+		default:
+			if u.Dir == "" {
+				err = u.settle(place)
 			}
+			if err == nil {
+				sums[name], err = extractFile(r, header, u.Dir)
+			}
+		}
+		if err != nil {
+			return u, err
 		}
 	}
 }
 
+// describe reads what comes before the files that are written.
+func (u *Unpacked) describe(r io.Reader, name string) (sum string, err error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxDescription+1))
+	if err != nil {
+		return "", err
+	}
+	if len(data) > maxDescription || u.Dir != "" {
+		return "", fault.New(fault.Invalid, "%s of the backup is too long or not at its place", name)
+	}
+	if name == configName {
+		u.Configuration = data
+	} else if err := readManifest(data, &u.Manifest); err != nil {
+		return "", err
+	}
+	hash := sha256.Sum256(data)
+	return hex.EncodeToString(hash[:]), nil
+}
+
+// settle makes the folder that is unpacked into.
+func (u *Unpacked) settle(place Place) error {
+	parent, err := place(u.Manifest, u.Configuration)
+	if err != nil {
+		return err
+	}
+	if u.Dir, err = os.MkdirTemp(parent, ".restore-*"); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "cannot make a folder to unpack into")
+	}
+	return os.Mkdir(u.Keys(), 0o700)
+}
+
 func extractFile(r io.Reader, header *tar.Header, dir string) (string, error) {
 	base := strings.TrimPrefix(header.Name, keysFolder)
-	known := header.Name == manifestName || header.Name == databaseName || header.Name == configName || base != header.Name
+	known := header.Name == databaseName || base != header.Name
 	if header.Typeflag != tar.TypeReg || !known || base == "" || strings.ContainsAny(base, `/\`) || strings.HasPrefix(base, ".") {
 		return "", fault.New(fault.Invalid, "the backup holds %q, which no backup of a site does", header.Name)
 	}
@@ -124,11 +172,7 @@ func extractFile(r io.Reader, header *tar.Header, dir string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), errors.Join(err, f.Sync(), f.Close())
 }
 
-func readManifest(dir string, m *Manifest) error {
-	data, err := filesys.ReadFile(filepath.Join(dir, manifestName), 1<<20)
-	if err != nil {
-		return err
-	}
+func readManifest(data []byte, m *Manifest) error {
 	if err := json.Unmarshal(data, m); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the backup's manifest cannot be read")
 	}
@@ -140,6 +184,9 @@ func readManifest(dir string, m *Manifest) error {
 
 func checkSums(r io.Reader, got map[string]string, u Unpacked) error {
 	want := map[string]string{}
+	if u.Dir == "" {
+		return fault.New(fault.Invalid, "the backup holds no files")
+	}
 	if err := json.NewDecoder(io.LimitReader(r, 1<<20)).Decode(&want); err != nil {
 		return fault.Wrap(fault.Invalid, err, "the backup's checksums cannot be read")
 	}
@@ -148,8 +195,8 @@ func checkSums(r io.Reader, got map[string]string, u Unpacked) error {
 			return fault.New(fault.Invalid, "%s of the backup is not what was written; the backup is damaged", name)
 		}
 	}
-	if len(want) != len(got) || want[databaseName] == "" || u.Format == 0 {
-		return fault.New(fault.Invalid, "the backup lacks its database or manifest, or holds files without a checksum")
+	if len(want) != len(got) || want[databaseName] == "" {
+		return fault.New(fault.Invalid, "the backup lacks its database, or holds files without a checksum")
 	}
 	return filesys.SyncDir(u.Dir)
 }

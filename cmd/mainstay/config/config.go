@@ -112,7 +112,7 @@ func (c *Config) check() error {
 		check      func(string) error
 	}{
 		{"data", c.Data, absolute}, {"database", c.Database, database}, {"name", c.Name, hostName}, {"address", c.Address, hostName},
-		{"client_listen", c.ClientListen, listen}, {"admin_listen", c.AdminListen, listen}, {"socket", c.Socket, absolute},
+		{"client_listen", c.ClientListen, listen}, {"admin_listen", c.AdminListen, listen}, {"socket", c.Socket, socket},
 		{"client_packages", c.ClientPackages, optionalAbsolute}, {"log_level", c.LogLevel, level}, {"log_format", c.LogFormat, format},
 	} {
 		if err := rule.check(rule.value); err != nil {
@@ -149,6 +149,16 @@ func (c *Config) lineOf(key string) int {
 	return node.GetToken().Position.Line
 }
 
+// IsDefault tells whether the file says nothing but the defaults.
+func (c *Config) IsDefault() bool {
+	defaults := Default()
+	// The defaults are good.
+	_ = defaults.check()
+	said := *c
+	said.file, said.tree = "", nil
+	return said == defaults
+}
+
 // DatabasePath is the path of the SQLite database.
 func (c *Config) DatabasePath() string { return strings.TrimPrefix(c.Database, "sqlite:") }
 
@@ -175,6 +185,16 @@ func absolute(path string) error {
 		return errors.New("is not an absolute path; begin it with /")
 	}
 	return nil
+}
+
+// maxSocket is how long the path of a socket may be; the kernel takes no more.
+const maxSocket = 107
+
+func socket(path string) error {
+	if len(path) > maxSocket {
+		return fmt.Errorf("has %d characters, and the path of a socket may have %d; give a shorter one", len(path), maxSocket)
+	}
+	return absolute(path)
 }
 
 func optionalAbsolute(path string) error {

@@ -61,6 +61,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		"port too large":  {"admin_listen: :70000\n", []string{"admin_listen", "65535"}},
 		"same ports":      {"client_listen: :1\nadmin_listen: :1\n", []string{"c.yaml:2", "admin_listen", "client_listen"}},
 		"database":        {"database: mysql://x\n", []string{"database", "sqlite:"}},
+		"long socket":     {"socket: /" + strings.Repeat("s", 107) + "\n", []string{"c.yaml:1", "socket", "108 characters", "107"}},
 		"log level":       {"log_level: loud\n", []string{"log_level", "loud", "debug"}},
 		"not yaml":        {"data: {\n", []string{"c.yaml"}},
 	} {
