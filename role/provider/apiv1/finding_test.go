@@ -1,6 +1,8 @@
 package apiv1
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,9 @@ func TestFindings(t *testing.T) {
 			found := findings(s)
 			for _, f := range found {
 				ids = append(ids, f.ID)
+				if _, err := os.Stat(filepath.Join("..", "..", "..", "docs", "runbook", f.ID+".md")); err != nil {
+					t.Errorf("no page says what to do: %v", err)
+				}
 				if f.Why == "" && f.ID != "component-failed" || f.Remedy == "" || f.Subject == "" || f.Since.IsZero() && !strings.HasSuffix(f.ID, "-failed") {
 					t.Errorf("%+v does not say everything", f)
 				}
