@@ -37,29 +37,16 @@ func (r *Receiver) store(ctx context.Context, tx *sitedb.Tx, group []*item) erro
 
 // admit notes what the clients of a group say and refuses those that
 // contradict what was said before. A client that goes on as it did, which is
-// nearly every one, is done in the first statement.
+// nearly every one, is done in its first statement.
 func (r *Receiver) admit(ctx context.Context, tx *sitedb.Tx, group []*item, now int64) error {
-	said := make([]saidRow, len(group))
-	for i, it := range group {
+	for _, it := range group {
 		it.refusal = nil // of an attempt that was rolled back
-		said[i] = saidRow{it.Upload.Device, it.Upload.Born, it.Upload.Acknowledged, it.Upload.Running, now}
-	}
-	known, err := goOnSaying.AllMany(ctx, tx, said)
-	if err != nil {
-		return err
-	}
-	if len(known) == len(group) {
-		return nil
-	}
-	done := make(map[string]bool, len(known))
-	for _, row := range known {
-		done[row.Device] = true
-	}
-	for i, it := range group {
-		if done[it.Upload.Device] {
-			continue
+		said := saidRow{it.Upload.Device, it.Upload.Born, it.Upload.Acknowledged, it.Upload.Running, now}
+		goesOn, err := goOnSaying.Exec(ctx, tx, said)
+		if err == nil && goesOn == 0 {
+			it.refusal, err = r.judge(ctx, tx, said, now)
 		}
-		if it.refusal, err = r.judge(ctx, tx, said[i], now); err != nil {
+		if err != nil {
 			return fmt.Errorf("cannot judge an upload of device %s: %w", it.Upload.Device, err)
 		}
 	}

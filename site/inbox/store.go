@@ -50,15 +50,12 @@ var (
 	insertGroup = sqldb.Define[groupRow, sqldb.None]("inbox.insertGroup",
 		`INSERT INTO inbox_group (management_point, committed_at, uploads) VALUES (@management_point, @committed_at, @uploads)`)
 
-	// goOnSaying returns the devices that go on as they did: the running
-	// incarnation is still the newest, and no less is acknowledged.
-	goOnSaying = sqldb.DefineManyOut[saidRow, byDevice]("inbox.goOnSaying",
-		`WITH given (device, incarnation, acknowledged, running, updated_at) AS
-		   (VALUES [[(@device, @incarnation, CAST(@acknowledged AS BIGINT), @running, CAST(@updated_at AS BIGINT))]])
-		 UPDATE inbox_said SET acknowledged = given.acknowledged, updated_at = given.updated_at FROM given
-		 WHERE inbox_said.device = given.device AND inbox_said.incarnation = given.incarnation
-		   AND inbox_said.running = given.running AND inbox_said.acknowledged <= given.acknowledged
-		 RETURNING device`)
+	// goOnSaying changes a row when the client goes on as it did: the running
+	// incarnation is still the newest, and no less is acknowledged. One by one
+	// this costs SQLite less than half of one statement for all of a group.
+	goOnSaying = sqldb.Define[saidRow, sqldb.None]("inbox.goOnSaying",
+		`UPDATE inbox_said SET acknowledged = @acknowledged, updated_at = @updated_at
+		 WHERE device = @device AND incarnation = @incarnation AND running = @running AND acknowledged <= @acknowledged`)
 	readSaid = sqldb.Define[saidRow, saidRow]("inbox.readSaid",
 		`SELECT device, incarnation, acknowledged, running, updated_at FROM inbox_said
 		 WHERE device = @device AND incarnation = @incarnation`)
