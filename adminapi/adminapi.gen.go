@@ -954,7 +954,7 @@ type NewToken struct {
 	// MaxUses how many machines may register with it; 0 is any number, 1 when nothing is given
 	MaxUses *int64 `json:"max_uses,omitempty"`
 
-	// Name what it is for
+	// Name what it is for; its identifier when nothing is given
 	Name *string `json:"name,omitempty"`
 }
 

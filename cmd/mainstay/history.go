@@ -40,7 +40,7 @@ func (p *program) newDeviceHistoryCommand() *cobra.Command {
 	flags.StringVar(&o.class, "class", "", "changes of this class of inventory only")
 	flags.StringVar(&o.since, "since", "", "changes from then on: 2026-01-31, 2026-01-31T12:00:00Z, or an age such as 24h, 7d")
 	flags.StringVar(&o.before, "before", "", "changes before then")
-	flags.IntVar(&o.limit, "limit", 200, "the most to show; 0 for all")
+	flags.IntVar(&o.limit, "limit", pageSize, "the most to show; 0 for all")
 	completed(cmd, "class", p.completeClasses)
 	return cmd
 }
@@ -92,6 +92,9 @@ func (p *program) showHistory(ctx context.Context, api *adminapi.ClientWithRespo
 	for _, class := range classes {
 		byName[class.Name] = class
 	}
+	if p.format == formatPretty {
+		changes = folded(changes)
+	}
 	type c = adminapi.InventoryChange
 	return printList(p, changes, []column[c]{
 		{head: "time", cell: func(c c) string { return p.when(c.Time) }, raw: func(c c) string { return stamp(c.Time) }},
@@ -101,6 +104,32 @@ func (p *program) showHistory(ctx context.Context, api *adminapi.ClientWithRespo
 		{head: "detail", cell: func(c c) string { return p.changeText(byName[c.Class], c) }},
 	})
 }
+
+// foldedFrom is how many rows of a class that came or went at once are shown as
+// one line: the first inventory of a machine is no news row by row.
+const foldedFrom = 20
+
+// folded puts many rows of one class that came or went at once into one.
+func folded(changes []adminapi.InventoryChange) []adminapi.InventoryChange {
+	out := []adminapi.InventoryChange{}
+	for len(changes) > 0 {
+		one, n := changes[0], 1
+		for n < len(changes) && changes[n].Time.Equal(one.Time) && changes[n].Class == one.Class && changes[n].Change == one.Change {
+			n++
+		}
+		if n < foldedFrom || one.Change == "changed" {
+			out = append(out, changes[:n]...)
+		} else {
+			row := map[string]any{foldedRows: float64(n)}
+			out = append(out, adminapi.InventoryChange{Time: one.Time, Class: one.Class, Change: one.Change, Values: &row})
+		}
+		changes = changes[n:]
+	}
+	return out
+}
+
+// foldedRows is the column of a folded change. No class has one of this name.
+const foldedRows = "number of rows"
 
 func changeTone(c adminapi.InventoryChange) tone {
 	switch c.Change {
@@ -123,6 +152,9 @@ func row(c adminapi.InventoryChange) map[string]any {
 
 // keyText names the row by its key columns.
 func keyText(class adminapi.InventoryClass, c adminapi.InventoryChange) string {
+	if n, ok := row(c)[foldedRows].(float64); ok {
+		return grouped(int64(n)) + " rows"
+	}
 	texts := []string{}
 	for _, column := range class.Columns {
 		if v := row(c)[column.Name]; column.Key && v != nil {
@@ -159,6 +191,9 @@ func (p *program) changeText(class adminapi.InventoryClass, c adminapi.Inventory
 		if !column.Key && text != "" && len(texts) < 4 {
 			texts = append(texts, column.Name+" "+cut(text, columnShown))
 		}
+	}
+	if row(c)[foldedRows] != nil {
+		return "-o json shows each"
 	}
 	if len(class.Columns) == 0 { // a newer client's class that we do not know
 		for name, v := range row(c) {

@@ -222,7 +222,7 @@ func (f *fixture) report(tx *sitedb.Tx, number int64, openssl string, memory uin
 		wire.ClassNetworkAdapter:    {wire.NetworkAdapter{Name: "eth0", AdapterType: "ethernet", MTU: 1500, Speed: 10_000_000_000, NetConnectionStatus: "up", Physical: true}},
 		wire.ClassInstalledSoftware: {wire.InstalledSoftware{Name: "openssl", Version: openssl, Architecture: "amd64", Source: "dpkg"}},
 	}
-	for i := range 12 {
+	for i := range 22 {
 		rows[wire.ClassInstalledSoftware] = append(rows[wire.ClassInstalledSoftware], wire.InstalledSoftware{Name: fmt.Sprintf("package%02d", i), Version: "1.0", Architecture: "amd64", Source: "dpkg"})
 	}
 	at := f.now.Add(time.Duration(number-3) * time.Hour)

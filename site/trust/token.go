@@ -97,7 +97,7 @@ func TokenTable() listing.Table {
 
 // NewToken is what a registration token is made from.
 type NewToken struct {
-	// Name tells people what it is for; empty for none.
+	// Name tells people what it is for; empty for its identifier.
 	Name string
 	// Lifetime is how long it is good; 0 is TokenLifetime.
 	Lifetime time.Duration
@@ -133,6 +133,9 @@ func CreateToken(ctx context.Context, tx *sitedb.Tx, caller access.Caller, s sit
 	secret, err := registrationtoken.New(s.Code, s.Root)
 	if err != nil {
 		return none, Token{}, err
+	}
+	if n.Name == "" {
+		n.Name = secret.ID()
 	}
 	t := Token{
 		ID: secret.ID(), Name: n.Name, CreatedBy: caller.Name, CreatedAt: sitedb.Micros(now),

@@ -166,7 +166,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if f.states() != " usable" {
+	if f.states() != row.ID+" usable" {
 		t.Errorf("tokens are %q", f.states())
 	}
 }

@@ -28,7 +28,7 @@ type Token struct {
 
 // NewToken is what a registration token is made from.
 type NewToken struct {
-	Name     string `json:"name,omitempty" maxLength:"100" doc:"what it is for"`
+	Name     string `json:"name,omitempty" maxLength:"100" doc:"what it is for; its identifier when nothing is given"`
 	Lifetime string `json:"lifetime,omitempty" maxLength:"20" default:"1d" doc:"how long it is good: 90m, 12h, 7d; a year at most"`
 	MaxUses  *int64 `json:"max_uses,omitempty" minimum:"0" maximum:"1000000" doc:"how many machines may register with it; 0 is any number, 1 when nothing is given"`
 	Install  bool   `json:"install,omitempty" doc:"whether to make the line that installs a client on another machine"`
