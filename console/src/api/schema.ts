@@ -1363,7 +1363,7 @@ export interface components {
              * @description how many machines may register with it; 0 is any number, 1 when nothing is given
              */
             max_uses?: number;
-            /** @description what it is for */
+            /** @description what it is for; its identifier when nothing is given */
             name?: string;
         };
         PageAdministrator: {
