@@ -293,7 +293,7 @@ func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 	if len(order) == 0 {
 		return answer{}, t.allRest()
 	}
-	var last, claim *Failure
+	var last, later, claim *Failure
 	var claimants []*point
 	for i := 0; i < len(order); i++ {
 		p := order[i]
@@ -310,11 +310,13 @@ func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 		switch f.Advice {
 		case Stop:
 			return answer{}, f
-		case TryAnother, ComeBack:
-			t.log.InfoContext(ctx, "management point does not serve", "management_point", p.address, "reason", f.Text)
-			t.mu.Lock()
-			t.restLocked(p, f.After)
-			t.mu.Unlock()
+		case ComeBack:
+			// It serves, and other requests than this one perhaps at once.
+			if later == nil || f.After < later.After {
+				later = f
+			}
+		case TryAnother:
+			t.failed(ctx, p, f)
 			last = f
 		default:
 			if claim == nil {
@@ -327,6 +329,9 @@ func (t *Transport) do(ctx context.Context, c call) (answer, error) {
 	if claim != nil {
 		t.served(ctx, claimants[0])
 		return answer{}, claim
+	}
+	if later != nil {
+		return answer{}, later
 	}
 	last.After = max(last.After, t.untilAwake())
 	return answer{}, last
@@ -355,6 +360,19 @@ func (t *Transport) contradicted(ctx context.Context, claimants []*point) {
 		t.log.WarnContext(ctx, "a management point refuses what another one serves", "management_point", p.address)
 		t.restLocked(p, 0)
 	}
+}
+
+// failed gives a management point a rest. Only the first failure in a row is
+// worth a line.
+func (t *Transport) failed(ctx context.Context, p *point, f *Failure) {
+	t.mu.Lock()
+	level := slog.LevelDebug
+	if p.rest.Failures() == 0 {
+		level = slog.LevelInfo
+	}
+	t.restLocked(p, f.After)
+	t.mu.Unlock()
+	t.log.Log(ctx, level, "management point does not serve", "management_point", p.address, "reason", f.Text)
 }
 
 // order is whom to ask, the current one first.

@@ -167,6 +167,23 @@ func TestComeBackLaterAsksTheOthers(t *testing.T) {
 	})
 }
 
+func TestComeBackLaterIsForOneRequest(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, f *fixture) {
+		f.points[0].Intercept(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == wire.DoorPolicy {
+				w.Header().Set("Retry-After", "600")
+				clienttest.Refuse(w, http.StatusServiceUnavailable, wire.CodeComeBack, "no database")
+			}
+		})
+		if _, err := f.client.Policy(t.Context(), ""); advice(err) != transport.ComeBack {
+			t.Fatalf("policy: %v", err)
+		}
+		if _, _, err := f.client.Site(t.Context()); err != nil {
+			t.Errorf("another request must wait too: %v", err)
+		}
+	})
+}
+
 func TestAnswersAreBounded(t *testing.T) {
 	endless := strings.Repeat("x", 1<<16)
 	bomb := func() []byte {
