@@ -3,6 +3,7 @@ package inventory
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 
 	"mainstay/lib/fault"
 	"mainstay/lib/rowhash"
@@ -294,12 +295,10 @@ func (u *update) write(ctx context.Context) error {
 		return err
 	}
 	// First the ends: a row that is removed and added begins anew.
-	ended := make([]factRow, len(u.ended))
-	for i, id := range u.ended {
-		ended[i] = factRow{Device: u.device.Number, Item: id, Time: u.time}
-	}
-	if err := endFacts.ExecMany(ctx, u.tx, ended); err != nil {
-		return err
+	for _, id := range u.ended {
+		if _, err := endFact.Exec(ctx, u.tx, factRow{Device: u.device.Number, Item: id, Time: u.time}); err != nil {
+			return err
+		}
 	}
 	facts := make([]factRow, len(ids))
 	for i, id := range ids {
@@ -373,5 +372,6 @@ func (u *update) intern(ctx context.Context) ([]int64, error) {
 		}
 		ids[i] = id
 	}
+	slices.Sort(ids) // the order of the table
 	return ids, nil
 }

@@ -81,11 +81,8 @@ var (
 
 	insertFacts = sqldb.DefineMany[factRow]("inventory.insertFacts",
 		`INSERT INTO inventory_fact (device, item, since, until) VALUES [[(@device, @item, @time, 0)]]`)
-	endFacts = sqldb.DefineMany[factRow]("inventory.endFacts",
-		`WITH given (device, item, until) AS
-		   (VALUES [[(CAST(@device AS BIGINT), CAST(@item AS BIGINT), CAST(@time AS BIGINT))]])
-		 UPDATE inventory_fact SET until = given.until FROM given
-		 WHERE inventory_fact.device = given.device AND inventory_fact.item = given.item AND inventory_fact.until = 0`)
+	endFact = sqldb.Define[factRow, sqldb.None]("inventory.endFact",
+		`UPDATE inventory_fact SET until = @time WHERE device = @device AND item = @item AND until = 0`)
 	insertReport = sqldb.Define[reportRow, sqldb.None]("inventory.insertReport",
 		`INSERT INTO inventory_report (device, time, received_at, kind, added, removed, errors)
 		 VALUES (@device, @time, @received_at, @kind, @added, @removed, @errors)`)
