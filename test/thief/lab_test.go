@@ -30,6 +30,7 @@ import (
 	"mainstay/lib/sqldb"
 	"mainstay/role/managementpoint"
 	"mainstay/role/siteserver"
+	"mainstay/site"
 	"mainstay/site/access"
 	"mainstay/site/policy"
 	"mainstay/site/sitedb"
@@ -47,17 +48,21 @@ const (
 // lab is a real site whose management point is a thief's. Everything in it
 // belongs to a bubble.
 type lab struct {
-	t         *testing.T
-	dir       string
-	db        *sitedb.DB
-	raw       *sql.DB // reads what no function of the site shows
-	authority *trust.Authority
-	genuine   http.Handler
+	t   *testing.T
+	dir string
+	db  *sitedb.DB
+	// raw reads what no function of the site shows; writer writes what only
+	// somebody with rights in the database can.
+	raw, writer *sql.DB
+	authority   *trust.Authority
+	genuine     http.Handler
 	// host is the certificate of the site system: the thief has its key.
+	tls      *tls.Config // of the client port
 	host     *siteserver.HostCertificate
 	network  *pipes
 	token    registrationtoken.Token
 	machines []*machine
+	stop     func()
 
 	mu    sync.Mutex // guards answer and asked
 	does  http.HandlerFunc
@@ -70,56 +75,86 @@ func inLab(t *testing.T, test func(*lab)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		l := &lab{t: t, dir: dir, network: newPipes(), asked: map[string]int{}}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		tasks := l.build(ctx)
-		go func() { ended <- lifecycle.Run(ctx, tasks...) }()
+		l.found()
+		l.run()
 		defer func() {
 			for _, m := range l.machines {
 				m.end()
 			}
-			cancel()
-			if err := <-ended; err != nil {
-				t.Errorf("the site ended with %v", err)
-			}
-			must(t, errors.Join(l.raw.Close(), l.db.Close()))
+			l.stop()
+			must(t, errors.Join(l.raw.Close(), l.writer.Close(), l.db.Close()))
 		}()
-		synctest.Wait()
 		test(l)
 	})
 }
 
-// build makes the site and returns what has to run.
-func (l *lab) build(ctx context.Context) []lifecycle.Task {
-	t := l.t
-	keys := filepath.Join(l.dir, "keys")
+// run starts the site and the thief; stop ends them, and run may follow.
+func (l *lab) run() {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l.start(ctx, cancel, l.build(ctx)...)
+}
+
+// runAlone starts the thief without a site behind him.
+func (l *lab) runAlone() {
+	l.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l.start(ctx, cancel, lifecycle.Task{Name: "thief's port", Run: l.serve(thiefs, http.HandlerFunc(l.steal), l.tls)})
+}
+
+func (l *lab) start(ctx context.Context, cancel func(), tasks ...lifecycle.Task) {
+	ended := make(chan error, 1)
+	go func() { ended <- lifecycle.Run(ctx, tasks...) }()
+	l.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			l.t.Errorf("the site ended with %v", err)
+		}
+	}
+	synctest.Wait()
+}
+
+// found makes the site.
+func (l *lab) found() {
+	t, ctx := l.t, l.t.Context()
 	database := filepath.Join(l.dir, "site.db")
-	_, err := siteserver.Init(ctx, siteserver.InitConfig{Database: database, Keys: keys, SiteCode: "LAB", Name: "Lab", Now: time.Now()})
-	must(t, err)
-	id, system, err := siteserver.LoadIdentity(keys)
+	_, err := siteserver.Init(ctx, siteserver.InitConfig{Database: database, Keys: l.keys(), SiteCode: "LAB", Name: "Lab", Now: time.Now()})
 	must(t, err)
 	l.db, err = sitedb.Open(ctx, sitedb.Config{Path: database})
 	must(t, err)
 	l.raw, err = sql.Open("sqlite", "file:"+database+"?_pragma=query_only(1)")
 	must(t, err)
+	l.writer, err = sql.Open("sqlite", "file:"+database+"?_pragma=busy_timeout(5000)")
+	must(t, err)
+	s, err := site.Load(ctx, l.db)
+	must(t, err)
+	must(t, l.db.Write(ctx, func(tx *sitedb.Tx) error {
+		l.token, _, err = trust.CreateToken(ctx, tx, administrator, s, trust.NewToken{Name: "lab", Lifetime: 300 * 24 * time.Hour}, time.Now())
+		return err
+	}))
+}
+
+func (l *lab) keys() string { return filepath.Join(l.dir, "keys") }
+
+// build puts the roles together and returns what has to run.
+func (l *lab) build(ctx context.Context) []lifecycle.Task {
+	t := l.t
+	id, system, err := siteserver.LoadIdentity(l.keys())
+	must(t, err)
 	server, err := siteserver.New(ctx, siteserver.Config{DB: l.db, Identity: id, System: system, Now: time.Now})
 	must(t, err)
 	l.authority = server.Authority()
 	must(t, server.Register(ctx, siteserver.Machine{System: system, Name: "honest", Address: "honest", ClientPort: 8443, AdminPort: 9443}))
-	l.host, err = siteserver.LoadHostCertificate(keys, system, []string{"localhost"}, l.authority, time.Now)
+	l.host, err = siteserver.LoadHostCertificate(l.keys(), system, []string{"localhost"}, l.authority, time.Now)
 	must(t, err)
 	point, err := managementpoint.New(managementpoint.Config{DB: l.db, Site: l.authority.Site(), System: system, Now: time.Now})
 	must(t, err)
-	l.genuine = point.Handler()
-	must(t, l.db.Write(ctx, func(tx *sitedb.Tx) error {
-		l.token, _, err = trust.CreateToken(ctx, tx, administrator, l.authority.Site(), trust.NewToken{Name: "lab"}, time.Now())
-		return err
-	}))
+	l.genuine, l.tls = point.Handler(), point.TLS(l.host)
 	return []lifecycle.Task{
 		{Name: "site server", Run: server.Run},
 		{Name: "management point", Run: point.Run},
-		{Name: "honest port", Run: l.serve(honest, l.genuine, point.TLS(l.host))},
-		{Name: "thief's port", Run: l.serve(thiefs, http.HandlerFunc(l.steal), point.TLS(l.host))},
+		{Name: "honest port", Run: l.serve(honest, l.genuine, l.tls)},
+		{Name: "thief's port", Run: l.serve(thiefs, http.HandlerFunc(l.steal), l.tls)},
 	}
 }
 
@@ -243,16 +278,21 @@ type counting struct {
 
 // Report gives the same single row every time.
 func (c *counting) Report(_ context.Context, ask client.InventoryAsk) (client.InventoryResult, error) {
-	row := json.RawMessage(`{"Name":"x"}`)
-	class := rowhash.Set([]rowhash.Hash{rowhash.Row(wire.ClassComputerSystem, row)})
-	result := rowhash.Tables(map[string]rowhash.Sum{wire.ClassComputerSystem: class}).String()
-	report := wire.InventoryReport{Kind: wire.InventoryFull, Result: result, CollectedAt: time.Now().UnixMicro(), Classes: map[string]wire.InventoryChange{
-		wire.ClassComputerSystem: {Add: []json.RawMessage{row}},
-	}}
+	report := inventoryOf(json.RawMessage(`{"Name":"x"}`))
 	if ask.Full {
 		c.full.Add(1)
 	}
-	return client.InventoryResult{Report: report, Unchanged: string(ask.Base) == result, Baseline: []byte(result)}, nil
+	return client.InventoryResult{Report: report, Unchanged: string(ask.Base) == report.Result, Baseline: []byte(report.Result)}, nil
+}
+
+// inventoryOf is a full report of one row.
+func inventoryOf(row json.RawMessage) wire.InventoryReport {
+	set := rowhash.Set([]rowhash.Hash{rowhash.Row(wire.ClassComputerSystem, row)})
+	return wire.InventoryReport{
+		Kind: wire.InventoryFull, Result: rowhash.Tables(map[string]rowhash.Sum{wire.ClassComputerSystem: set}).String(),
+		CollectedAt: time.Now().UnixMicro(),
+		Classes:     map[string]wire.InventoryChange{wire.ClassComputerSystem: {Add: []json.RawMessage{row}}},
+	}
 }
 
 // newMachine makes a machine that knows both management points, the thief's
@@ -400,6 +440,15 @@ func (m *machine) identityOf() *identity.Identity {
 	id, _, err := store.Load()
 	must(m.lab.t, err)
 	return id
+}
+
+// as is an HTTP client that shows the certificate of an identity, or none.
+func (l *lab) as(id *identity.Identity) *http.Client {
+	config := &tls.Config{InsecureSkipVerify: true}
+	if id != nil {
+		config.Certificates = []tls.Certificate{{Certificate: id.Chain, PrivateKey: id.Key}}
+	}
+	return &http.Client{Transport: &http.Transport{DialContext: l.network.dial, TLSClientConfig: config, DisableKeepAlives: true}}
 }
 
 // setPolling is what an administrator wants.
