@@ -112,10 +112,16 @@ func runDev(ctx context.Context, out io.Writer, o devOptions) error {
 
 // devPorts makes sure that the ports are free.
 func devPorts(ctx context.Context, o devOptions) error {
+	if o.client == o.admin {
+		return fault.InvalidField("--admin-port", "%d is the port for clients too; give another", o.admin)
+	}
 	for _, port := range []struct {
 		number int
 		flag   string
 	}{{o.client, "--client-port"}, {o.admin, "--admin-port"}} {
+		if port.number < 1 || port.number > 65535 {
+			return fault.InvalidField(port.flag, "%d is no port; give one between 1 and 65535", port.number)
+		}
 		l, err := httpserve.Listen(ctx, loopback(port.number))
 		if err != nil {
 			return fault.New(fault.KindOf(err), "%w, here with %s", err, port.flag)

@@ -99,6 +99,17 @@ func Build(t testing.TB, folder string) string {
 	return path
 }
 
+// RemovePrograms removes what was built, at the end of a package's tests.
+func RemovePrograms() {
+	programs.Lock()
+	defer programs.Unlock()
+	if programs.dir != "" {
+		// What stays in the folder for temporary files harms nobody.
+		_ = os.RemoveAll(programs.dir)
+		programs.dir = ""
+	}
+}
+
 // Site is a site of its own.
 type Site struct {
 	t testing.TB
