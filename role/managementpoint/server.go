@@ -21,6 +21,7 @@ import (
 	"mainstay/site/inbox"
 	"mainstay/site/policy"
 	"mainstay/site/sitedb"
+	"mainstay/site/status"
 	"mainstay/wire"
 )
 
@@ -66,16 +67,22 @@ func New(c Config) (*ManagementPoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	receiver := inbox.NewReceiver(inbox.ReceiverConfig{DB: c.DB, ManagementPoint: c.System, Now: c.Now, OnConflict: noteConflict})
+	receiver := inbox.NewReceiver(inbox.ReceiverConfig{DB: c.DB, ManagementPoint: c.System, Now: c.Now, OnConflict: noteConflict(c.System)})
 	return &ManagementPoint{
 		c: c, root: root, receiver: receiver, strangers: strangers, contacts: newContacts(),
 		directory: device.NewDirectory(c.DB), policy: policy.NewCache(c.DB), decisions: newDecisions(c.DB),
 	}, nil
 }
 
-// noteConflict says at the device that two running clients use its identity.
-func noteConflict(ctx context.Context, tx *sitedb.Tx, id string) error {
-	return device.SetConflict(ctx, tx, id, "two running clients use this identity; the older one was told to register as another device")
+// noteConflict says, at the device and as a status message, that two running
+// clients use its identity.
+func noteConflict(system string) func(ctx context.Context, tx *sitedb.Tx, id string) error {
+	return func(ctx context.Context, tx *sitedb.Tx, id string) error {
+		if err := status.Report(ctx, tx, status.Message{ID: status.IdentityConflict, System: system, Device: id, Insertions: []string{id}}); err != nil {
+			return err
+		}
+		return device.SetConflict(ctx, tx, id, "two running clients use this identity; the older one was told to register as another device")
+	}
 }
 
 // Run keeps what the role knows up to date until ctx ends. It returns when

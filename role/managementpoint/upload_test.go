@@ -18,8 +18,10 @@ import (
 	"time"
 
 	"mainstay/lib/fault"
+	"mainstay/lib/listing"
 	"mainstay/site/inbox"
 	"mainstay/site/sitedb"
+	"mainstay/site/status"
 	"mainstay/wire"
 )
 
@@ -242,4 +244,35 @@ func FuzzUploadDoor(f *testing.F) {
 			t.Errorf("accepted %+v", d)
 		}
 	})
+}
+
+func TestConflictIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	d, _ := newUploadDoor(t)
+	receiver := inbox.NewReceiver(inbox.ReceiverConfig{DB: d.db, ManagementPoint: "mp", OnConflict: noteConflict("mp")})
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { receiver.Run(ctx) })
+	defer run.Wait()
+	defer cancel()
+	d.m.receiver = receiver
+	for i, running := range []string{runA, runB, runA, runA} {
+		if w := d.send(uploadRequest("device", running, int64(i), []byte("[]"))); (w.Code == http.StatusConflict) != (i > 1) {
+			t.Fatalf("upload %d: %d %s", i+1, w.Code, w.Body)
+		}
+	}
+	err := d.db.Read(ctx, func(tx *sitedb.Tx) error {
+		plan, err := status.Table().Plan(listing.Request{Filter: "message_id=3005 and device=device"}, time.Now())
+		if err != nil {
+			return err
+		}
+		page, err := status.List(ctx, tx, plan)
+		if len(page.Items) != 1 {
+			t.Errorf("%d status messages, want 1", len(page.Items))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
