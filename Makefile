@@ -54,7 +54,7 @@ TEST_ARGS      ?=#      more arguments of 'go test', such as -run TestImports
 FUZZTIME       ?= 30s#  for each fuzz target
 BENCH          ?= .#    which benchmarks, as a regular expression
 BENCH_COUNT    ?= 1#    how often each
-BENCH_PACKAGES ?= $(shell $(GO) list ./... | grep -v /test/bench)# besides those of the whole product
+BENCH_PACKAGES ?= $(shell $(GO) list ./... | grep -v /test/bench)# for bench-packages
 NEMESIS_ROUNDS ?= 20#   rounds of traffic and faults
 SOAK_TIME      ?= 1h#   how long the soak goes on
 SEED           ?=#      of a random test; empty draws one, and every run prints its own
@@ -202,10 +202,11 @@ fuzz: ## Run each fuzz target for FUZZTIME
 	done
 
 .PHONY: bench
-bench: build ## Run the benchmarks: BENCH, BENCH_COUNT, BENCH_PACKAGES
-	@echo '== the whole product, each measure beside its bare limit'
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -count $(BENCH_COUNT) -timeout 60m ./test/bench
-	@echo '== single packages'
+bench: ## Measure what is promised against bare limits and write docs/performance.md; part of it: BENCH
+	$(GO) run ./test/bench/report -bench '$(BENCH)'
+
+.PHONY: bench-packages
+bench-packages: ## Run the benchmarks that stand beside the code: BENCH, BENCH_COUNT, BENCH_PACKAGES
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -p 1 -timeout 60m $(BENCH_PACKAGES)
 
 .PHONY: nemesis
