@@ -4,6 +4,7 @@
 package httpserve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -20,9 +20,11 @@ type Options struct {
 	// TLS is required unless Plain is set.
 	TLS   *tls.Config
 	Plain bool
-	// MaxConnections bounds open connections (20,000); more wait in the
-	// listener's queue.
-	MaxConnections int
+	// MaxConnections bounds open connections (20,000), MaxPerSource those of
+	// one address (all); more are closed at once.
+	MaxConnections, MaxPerSource int
+	// ReadTimeout bounds a whole request; 0 leaves bodies to their handlers.
+	ReadTimeout time.Duration
 	// IdleTimeout closes a connection that has been quiet (6 minutes, longer
 	// than a client's polling interval).
 	IdleTimeout time.Duration
@@ -39,16 +41,21 @@ const shutdownGrace = 5 * time.Second
 // get a few seconds to finish. HTTP/1.1 only: it costs less per request and
 // per connection than HTTP/2 for what a site serves.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, o Options) error {
+	// Streams end with the server, not with their clients.
+	base, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       orDefault(o.IdleTimeout, 6*time.Minute),
-		MaxHeaderBytes:    int(orDefault(time.Duration(o.MaxHeaderBytes), 16<<10)),
+		ReadTimeout:       o.ReadTimeout,
+		IdleTimeout:       cmp.Or(o.IdleTimeout, 6*time.Minute),
+		MaxHeaderBytes:    cmp.Or(o.MaxHeaderBytes, 16<<10),
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 		ConnContext:       o.ConnContext,
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext:       func(net.Listener) context.Context { return base },
 	}
-	listener = limit(listener, o.MaxConnections)
+	total := cmp.Or(o.MaxConnections, 20000)
+	listener = limitConnections(listener, total, cmp.Or(o.MaxPerSource, total))
 	if !o.Plain {
 		config := o.TLS.Clone()
 		config.NextProtos = []string{"http/1.1"}
@@ -56,11 +63,11 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, o O
 	}
 	ended := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
+		cut()
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 		defer cancel()
 		err := server.Shutdown(grace)
 		if errors.Is(err, context.DeadlineExceeded) {
-			// Streams that never end are cut here.
 			err = server.Close()
 		}
 		ended <- err
@@ -71,60 +78,3 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, o O
 	}
 	return fmt.Errorf("server at %s ended: %w", listener.Addr(), err)
 }
-
-func orDefault(value, fallback time.Duration) time.Duration {
-	if value == 0 {
-		return fallback
-	}
-	return value
-}
-
-// limited is a listener that holds back new connections at a bound.
-type limited struct {
-	net.Listener
-	slots chan struct{}
-	done  chan struct{}
-	once  sync.Once
-}
-
-func limit(l net.Listener, connections int) net.Listener {
-	if connections == 0 {
-		connections = 20000
-	}
-	return &limited{Listener: l, slots: make(chan struct{}, connections), done: make(chan struct{})}
-}
-
-// Accept waits for a free place, then for a connection.
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &slotConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-// Close also wakes an Accept that waits for a place.
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-type slotConn struct {
-	net.Conn
-	release func()
-}
-
-// Close gives the place back.
-func (c *slotConn) Close() error {
-	c.release()
-	return c.Conn.Close()
-}
-
-// NetConn gives the connection below, for callers that need its kind.
-func (c *slotConn) NetConn() net.Conn { return c.Conn }

@@ -58,31 +58,48 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bounded := limit(l, 1)
+	bounded := limitConnections(l, 10, 2)
 	defer bounded.Close()
-	for range 2 {
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := bounded.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
 		c, err := net.Dial("tcp", l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { c.Close() })
+		return c
 	}
-	first, err := bounded.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := make(chan net.Conn)
-	go func() {
-		c, _ := bounded.Accept()
-		second <- c
-	}()
-	select {
-	case <-second:
-		t.Fatal("a second connection was accepted beside the first")
-	default:
+	dial()
+	first := <-accepted
+	dial()
+	<-accepted
+	if n, err := dial().Read(make([]byte, 1)); err == nil || n > 0 {
+		t.Error("a third connection of one address was kept")
 	}
 	first.Close()
-	if c := <-second; c == nil {
+	dial()
+	if c := <-accepted; c == nil {
 		t.Error("the place of a closed connection was not given on")
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "": "", "@": "@",
+	} {
+		if got := Network(address); got != want {
+			t.Errorf("Network(%q) = %q, want %q", address, got, want)
+		}
 	}
 }

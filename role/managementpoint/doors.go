@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mainstay/lib/fault"
+	"mainstay/lib/httpserve"
 	"mainstay/site/device"
 	"mainstay/site/publishing"
 	"mainstay/wire"
@@ -36,7 +37,7 @@ func (m *ManagementPoint) register(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	row, err := device.Submit(r.Context(), m.c.DB, m.c.Site.Code, body, source(r), m.c.Now())
+	row, err := device.Submit(r.Context(), m.c.DB, m.c.Site.Code, body, httpserve.Source(r), m.c.Now())
 	if err != nil {
 		refuseError(w, r, err)
 		return
@@ -49,7 +50,7 @@ func (m *ManagementPoint) renew(w http.ResponseWriter, r *http.Request, p peer) 
 	if !ok {
 		return
 	}
-	row, err := device.SubmitRenewal(r.Context(), m.c.DB, p.DeviceID, body, source(r), m.c.Now())
+	row, err := device.SubmitRenewal(r.Context(), m.c.DB, p.DeviceID, body, httpserve.Source(r), m.c.Now())
 	if err != nil {
 		refuseError(w, r, err)
 		return

@@ -7,12 +7,12 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
 
 	"mainstay/lib/fault"
+	"mainstay/lib/httpserve"
 	"mainstay/lib/lifecycle"
 	"mainstay/lib/mtls"
 	"mainstay/lib/ratelimit"
@@ -139,7 +139,7 @@ type peer struct {
 // open wraps a door that needs no certificate.
 func (m *ManagementPoint) open(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if allowed, wait := m.strangers.Allow(source(r), m.c.Now()); !allowed {
+		if allowed, wait := m.strangers.Allow(httpserve.Network(httpserve.Source(r)), m.c.Now()); !allowed {
 			w.Header().Set("Connection", "close")
 			comeBack(w, http.StatusTooManyRequests, wait, "this address asks too often")
 			return
@@ -196,14 +196,6 @@ func (m *ManagementPoint) refuseUnknown(w http.ResponseWriter) {
 		return
 	}
 	refuse(w, http.StatusForbidden, wire.CodeUnknownDevice, "the site has no record of this device; register again")
-}
-
-func source(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // refuse answers with a problem.

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"mainstay/lib/fault"
+	"mainstay/lib/httpserve"
 	"mainstay/role/provider/apiv1"
 	"mainstay/site/access"
 )
@@ -76,7 +76,7 @@ func (a *answerWatch) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // limitRate bounds the requests of one address.
 func (p *Provider) limitRate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ok, wait := p.requests.Allow(networkOf(source(r)), p.c.Now()); !ok {
+		if ok, wait := p.requests.Allow(httpserve.Network(httpserve.Source(r)), p.c.Now()); !ok {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 			apiv1.NewProblem(http.StatusTooManyRequests, "this address asks more than 200 times a second").Write(w)
 			return
@@ -96,29 +96,9 @@ func (p *Provider) sameOrigin(next http.Handler) http.Handler {
 	})
 }
 
-// source is the address that a request comes from, without the port. No header
-// is believed: whoever sends it can write there what they like.
-func source(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
-// networkOf is what counts of an address: of IPv6 the first 64 bits, because a
-// stranger has the others for free.
-func networkOf(address string) string {
-	ip := net.ParseIP(address)
-	if ip == nil || ip.To4() != nil {
-		return address
-	}
-	return ip.Mask(net.CIDRMask(64, 128)).String()
-}
-
 // remoteAPI finds the caller behind a session and serves the API.
 func (p *Provider) remoteAPI(w http.ResponseWriter, r *http.Request) {
-	caller := access.Caller{Source: source(r)}
+	caller := access.Caller{Source: httpserve.Source(r)}
 	if !apiv1.IsOpen(r) {
 		var err error
 		if caller, err = p.signedIn(r.Context(), r); err != nil {
@@ -138,7 +118,7 @@ func (p *Provider) signedIn(ctx context.Context, r *http.Request) (access.Caller
 		}
 		secret = cookie.Value
 	}
-	caller, _, err := p.door.Caller(ctx, secret, source(r))
+	caller, _, err := p.door.Caller(ctx, secret, httpserve.Source(r))
 	return caller, err
 }
 

@@ -2,15 +2,13 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"mainstay/lib/fault"
-	"mainstay/lib/lifecycle"
+	"mainstay/lib/httpserve"
 	"mainstay/lib/mtls"
 	"mainstay/lib/ratelimit"
 	"mainstay/role/provider/apiv1"
@@ -44,17 +42,14 @@ type Config struct {
 
 // Limits of a connection and a request.
 const (
-	headerTimeout = 10 * time.Second
-	readTimeout   = 30 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 32 << 10
+	readTimeout = 30 * time.Second
+	idleTimeout = 2 * time.Minute
+	maxHeader   = 32 << 10
 	// requestBurst and requestEvery bound the requests of one address: 200 a
 	// second, as in the original.
 	requestBurst = 400
 	requestEvery = 5 * time.Millisecond
 	sources      = 10_000
-	// stopGrace is how long requests may go on when the role ends.
-	stopGrace = 5 * time.Second
 )
 
 // Provider is the role.
@@ -127,56 +122,24 @@ func (p *Provider) LocalHandler() http.Handler {
 // Serve serves the administrators' port until ctx ends, with the certificate of
 // the site system. The listener gives TCP connections, not yet TLS.
 func (p *Provider) Serve(ctx context.Context, listener net.Listener, own mtls.Host) error {
-	server := p.server(p.Handler())
-	server.TLSConfig = mtls.BrowserConfig(own)
-	limited := limitConnections(listener, p.c.MaxConnections, p.c.MaxConnectionsPerSource)
-	return serve(ctx, server, func() error { return server.ServeTLS(limited, "", "") })
+	options := p.options()
+	options.TLS = mtls.BrowserConfig(own)
+	options.MaxPerSource = p.c.MaxConnectionsPerSource
+	return httpserve.Serve(ctx, listener, p.Handler(), options)
 }
 
 // ServeLocal serves the Unix socket until ctx ends. Who may connect to it is
 // for its file's mode; who may administer is asked of the operating system.
 func (p *Provider) ServeLocal(ctx context.Context, listener net.Listener) error {
-	server := p.server(p.LocalHandler())
-	server.ConnContext = ConnContext
-	limited := limitConnections(listener, p.c.MaxConnections, p.c.MaxConnections)
-	return serve(ctx, server, func() error { return server.Serve(limited) })
+	options := p.options()
+	options.Plain, options.ConnContext = true, ConnContext
+	return httpserve.Serve(ctx, listener, p.LocalHandler(), options)
 }
 
-func (p *Provider) server(handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		// Streams of events set a deadline for each write; handlers answer
-		// when they are done.
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+// options are the bounds of both doors. Streams of events set a deadline for
+// each write; other handlers answer when they are done.
+func (p *Provider) options() httpserve.Options {
+	return httpserve.Options{
+		MaxConnections: p.c.MaxConnections, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
-}
-
-// serve runs a server until ctx ends, then lets requests finish for a moment.
-func serve(ctx context.Context, server *http.Server, run func() error) error {
-	// Streams of events end with the role, not with their clients.
-	base, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	server.BaseContext = func(net.Listener) context.Context { return base }
-	return lifecycle.Run(ctx,
-		lifecycle.Task{Name: "serve", Run: func(context.Context) error {
-			if err := run(); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
-		}},
-		lifecycle.Task{Name: "stop serving", Run: func(ctx context.Context) error {
-			<-ctx.Done()
-			stop()
-			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-			defer cancel()
-			if err := server.Shutdown(grace); err != nil {
-				return server.Close()
-			}
-			return nil
-		}},
-	)
 }

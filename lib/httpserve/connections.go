@@ -1,13 +1,14 @@
-package provider
+package httpserve
 
 import (
 	"net"
+	"net/http"
 	"sync"
 )
 
 // limitConnections closes connections that are too many, in all or of one
 // address, at once. Closing costs less than making them wait, and strangers
-// cannot keep administrators out by holding connections from one place.
+// cannot keep others out by holding connections from one place.
 func limitConnections(listener net.Listener, total, perSource int) net.Listener {
 	return &limitedListener{Listener: listener, total: total, perSource: perSource, open: map[string]int{}}
 }
@@ -35,12 +36,27 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 	}
 }
 
-func addressOf(conn net.Conn) string {
-	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+func addressOf(conn net.Conn) string { return Network(hostOf(conn.RemoteAddr().String())) }
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return conn.RemoteAddr().String()
+		return address
 	}
-	return networkOf(host)
+	return host
+}
+
+// Source is the address that a request comes from, without its port.
+func Source(r *http.Request) string { return hostOf(r.RemoteAddr) }
+
+// Network is what counts of an address: of IPv6 the first 64 bits, because a
+// stranger has the others for free.
+func Network(address string) string {
+	ip := net.ParseIP(address)
+	if ip == nil || ip.To4() != nil {
+		return address
+	}
+	return ip.Mask(net.CIDRMask(64, 128)).String()
 }
 
 func (l *limitedListener) enter(from string) bool {
