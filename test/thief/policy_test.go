@@ -49,22 +49,27 @@ type policyCase struct {
 	// evil is a body that the thief would like; obeys tells that it is obeyed.
 	evil  any
 	obeys func(m *machine) bool
+	// within is the time in which it is followed.
+	within time.Duration
 }
 
 // policyCases has an entry for every kind in wire.PolicyKinds.
 func policyCases() map[string]policyCase {
 	return map[string]policyCase{
 		wire.PolicyClientSettings: {
-			renew: func(l *lab, n int) { l.setPolling(fmt.Sprintf("%ds", 400+n)) },
-			state: func(m *machine) string { return fmt.Sprintf("polls every %d s", polling(m)) },
-			evil:  wire.ClientSettings{ClientPolicy: wire.ClientPolicySettings{PollingIntervalSeconds: evilPolling}},
-			obeys: func(m *machine) bool { return polling(m) == evilPolling },
+			renew:  func(l *lab, n int) { l.setPolling(fmt.Sprintf("%ds", 400+n)) },
+			state:  func(m *machine) string { return fmt.Sprintf("polls every %d s", polling(m)) },
+			evil:   wire.ClientSettings{ClientPolicy: wire.ClientPolicySettings{PollingIntervalSeconds: evilPolling}},
+			obeys:  func(m *machine) bool { return polling(m) == evilPolling },
+			within: time.Minute,
 		},
 		wire.PolicyResync: {
 			renew: func(l *lab, _ int) { l.wantInventories() },
 			state: func(m *machine) string { return fmt.Sprintf("%d full reports", m.inventory.full.Load()) },
 			evil:  wire.Resync{HardwareInventory: 1 << 60},
 			obeys: func(m *machine) bool { return m.inventory.full.Load() > 40 },
+			// Full inventories are spread over ten minutes.
+			within: 11 * time.Minute,
 		},
 	}
 }
@@ -163,6 +168,9 @@ func TestWrongPolicyBodies(t *testing.T) {
 				}
 				l.pass(15 * time.Minute)
 				for n, bad := range badBodies() {
+					if c.within > time.Minute && n%3 > 0 {
+						continue // the answers differ, and not by what is in them
+					}
 					l.badBody(kind, c, bad, n, alone, other)
 				}
 				if alone.told(policyForged) == 0 {
@@ -191,8 +199,7 @@ func (l *lab) badBody(kind string, c policyCase, bad badBody, n int, alone, othe
 	for _, m := range []*machine{alone, other} {
 		m.client.PollPolicyNow()
 	}
-	// Full inventories are spread over ten minutes.
-	l.pass(12 * time.Minute)
+	l.pass(c.within)
 	if after := c.state(alone); after != before || alone.client.Status().PolicyVersion != version {
 		l.t.Errorf("%s: alone with the thief it follows %s of version %d, want %s of %d as before", bad.name, after, alone.client.Status().PolicyVersion, before, version)
 	}
@@ -204,7 +211,7 @@ func (l *lab) badBody(kind string, c policyCase, bad badBody, n int, alone, othe
 	}
 	l.thief(nil)
 	alone.client.PollPolicyNow()
-	l.pass(12 * time.Minute)
+	l.pass(c.within)
 	if after := c.state(alone); after == before {
 		l.t.Errorf("%s: once the thief is gone it still follows %s; problem %q", bad.name, after, alone.client.Status().Problem)
 	}
