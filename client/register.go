@@ -416,8 +416,8 @@ func (c *Client) say(text string) {
 }
 
 // Register registers in the foreground and returns when the machine has an
-// identity or ctx ends. What stands in the way is told to Config.Progress and
-// tried again.
+// identity, ctx ends or the site refuses it. What else stands in the way is told
+// to Config.Progress and tried again.
 func (c *Client) Register(ctx context.Context) error {
 	for !c.registered() {
 		err := c.register(ctx)
@@ -427,8 +427,11 @@ func (c *Client) Register(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		if f := transport.AdviceOf(err); f != nil && f.Advice == transport.GiveUp {
-			return err
+		if f := transport.AdviceOf(err); f != nil {
+			switch f.Advice {
+			case transport.GiveUp, transport.TokenRefused, transport.Blocked:
+				return err // only a person can change that, and one is reading
+			}
 		}
 		c.say(err.Error())
 		wait := c.wait(jobRegister, false)

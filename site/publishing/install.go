@@ -67,6 +67,18 @@ func InstallLine(ctx context.Context, db sitedb.Reader, token string) (string, e
 		return "", fault.New(fault.Conflict, "the site has no client packages; run 'make package' and name their folder in client_packages of the configuration")
 	}
 	sum := sha256.Sum256([]byte(script))
-	return fmt.Sprintf(`f=$(mktemp) && { wget -qO $f --no-check-certificate https://%[1]s%[2]s || curl -fsSko $f https://%[1]s%[2]s; } && echo "%[3]s  $f" | sha256sum -c --quiet && MAINSTAY_TOKEN='%[4]s' sh $f %[5]s`,
-		points[0], wire.DoorInstall, hex.EncodeToString(sum[:]), token, strings.Join(points, ",")), nil
+	return strings.NewReplacer(
+		"@URL@", "https://"+points[0]+wire.DoorInstall, "@SUM@", hex.EncodeToString(sum[:]), "@TOKEN@", token, "@POINTS@", strings.Join(points, ","),
+	).Replace(strings.Join(installLine, " ")), nil
+}
+
+// installLine is the line in parts. What it fetches is of no value until the
+// fingerprint is right, so nobody's certificate is checked.
+var installLine = []string{
+	`f=$(mktemp) &&`,
+	`{ wget -qO "$f" --no-check-certificate '@URL@' || curl -gfsSko "$f" '@URL@' ||`,
+	`{ echo "mainstay: cannot fetch @URL@; check that this machine reaches it and has wget or curl" >&2; false; }; } &&`,
+	`{ echo "@SUM@  $f" | sha256sum -c --status ||`,
+	`{ echo "mainstay: @URL@ is not what this line was made for, and was not run; make a new line with 'mainstay token create --install'" >&2; false; }; } &&`,
+	`MAINSTAY_TOKEN='@TOKEN@' sh "$f" '@POINTS@'; s=$?; rm -f "$f"; (exit $s)`,
 }

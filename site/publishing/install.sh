@@ -32,16 +32,35 @@ for point in $(printf '%s' "$1" | tr ',' ' '); do
 	url="https://$point@DOOR@/$file"
 	say "fetching $file from $point"
 	# The certificate is not checked here: the fingerprint is.
-	if command -v curl >/dev/null; then curl -fsSk -o "$dir/$file" "$url" && got=1 && break
+	if command -v curl >/dev/null; then curl -gfsSk -o "$dir/$file" "$url" && got=1 && break
 	else wget -qO "$dir/$file" --no-check-certificate "$url" && got=1 && break
 	fi
 done
 [ -n "$got" ] || die "no management point gave the package; check that this machine reaches $1"
 echo "$sum  $dir/$file" | sha256sum -c --quiet >/dev/null 2>&1 || die "$file is not the package that the site published; nothing was installed"
 
+# Who is refused below must not be left with a client that nobody wanted.
+installed='' state=''
+if [ "$format" = deb ]; then
+	case "$(dpkg-query -W -f '${db:Status-Status}' mainstay-client 2>/dev/null || :)" in installed) installed=yes ;; esac
+elif rpm -q mainstay-client >/dev/null 2>&1; then
+	installed=yes
+fi
+[ ! -e /var/lib/mainstay-client/client.yaml ] || state=yes
+
 say "installing $file"
 if [ "$format" = deb ]; then dpkg -i "$dir/$file" >/dev/null
 else rpm -U --replacepkgs "$dir/$file"
 fi
 say "registering with site @SITE@"
-exec mainstay-client install --mp "$1" --site @SITE@
+code=0
+mainstay-client install --mp "$1" --site @SITE@ || code=$?
+if [ "$code" = 4 ] && [ -z "$installed" ]; then
+	if [ "$format" = rpm ]; then rpm -e mainstay-client
+	elif [ -n "$state" ]; then dpkg -r mainstay-client >/dev/null
+	else dpkg -P mainstay-client >/dev/null
+	fi
+	[ -n "$state" ] || rm -rf /var/lib/mainstay-client
+	die "the site refuses this machine, so the client was removed again"
+fi
+exit "$code"
