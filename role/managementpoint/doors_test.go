@@ -375,7 +375,8 @@ func (p *point) renewal(client *http.Client, key *ecdsa.PrivateKey) (int, string
 	deciding.Go(func() {
 		select {
 		case <-asked:
-			if err := p.registrar.Pass(ctx); err != nil {
+			// Not ctx: the answer may come before the pass ends.
+			if err := p.registrar.Pass(p.Context()); err != nil {
 				p.Error(err)
 			}
 		case <-ctx.Done():
