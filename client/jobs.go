@@ -164,6 +164,7 @@ func (c *Client) follow(ctx context.Context, name string, err error) error {
 	if err == nil {
 		delete(c.backoff, name)
 		delete(c.backoff, name+" slow")
+		c.settled(name)
 		return nil
 	}
 	f := transport.AdviceOf(err)

@@ -22,14 +22,30 @@ const (
 
 // state is what other goroutines may see of the loop's work.
 type state struct {
-	phase      string
-	id         *identity.Identity
-	contactAt  time.Time
-	sentAt     time.Time
-	inventory  time.Time
-	problem    string
-	problemAt  time.Time
-	problemJob string
+	phase     string
+	id        *identity.Identity
+	contactAt time.Time
+	sentAt    time.Time
+	inventory time.Time
+	// problems are those of the jobs that failed last time, by job.
+	problems map[string]problem
+}
+
+// problem is why a job failed last time.
+type problem struct {
+	text string
+	at   time.Time
+}
+
+// newest is the problem that came last; its text is empty when there is none.
+func (s *state) newest() problem {
+	var newest problem
+	for _, p := range s.problems {
+		if p.at.After(newest.at) {
+			newest = p
+		}
+	}
+	return newest
 }
 
 func (c *Client) with(change func(*state)) {
@@ -53,16 +69,22 @@ func (c *Client) contact(job string) {
 		if s.phase == phaseBlocked && job != jobRegister {
 			s.phase = phaseRegistered
 		}
-		if s.problemJob == job || s.problemJob == "" {
-			s.problem, s.problemJob = "", ""
-		}
 	})
+	c.settled(job)
 	c.noteContact(true)
+}
+
+// settled ends the problem of a job that has succeeded.
+func (c *Client) settled(job string) {
+	c.with(func(s *state) { delete(s.problems, job) })
 }
 
 func (c *Client) setProblem(job string, f *transport.Failure) {
 	c.with(func(s *state) {
-		s.problem, s.problemAt, s.problemJob = f.Error(), time.Now(), job
+		if s.problems == nil {
+			s.problems = map[string]problem{}
+		}
+		s.problems[job] = problem{f.Error(), time.Now()}
 		if f.Advice == transport.Blocked {
 			s.phase = phaseBlocked
 		}
@@ -79,20 +101,17 @@ func (c *Client) rootFingerprint() string {
 // Status says how the client is.
 func (c *Client) Status() localapi.Status {
 	c.mu.Lock()
-	s := c.state
+	s, trouble := c.state, c.state.newest()
 	c.mu.Unlock()
 	set, queued := c.keeper.Current(), c.box.Queued()
 	status := localapi.Status{
 		SiteCode: c.config.SiteCode, Phase: s.phase, ClientVersion: c.config.Version,
 		ManagementPoint: c.transport.Current(), ManagementPoints: c.transport.ManagementPoints(),
 		FallbackStatusPoints: c.config.FallbackStatusPoints,
-		LastContact:          stamp(s.contactAt), LastInventory: stamp(s.inventory), Problem: s.problem, ProblemAt: stamp(s.problemAt),
+		LastContact:          stamp(s.contactAt), LastInventory: stamp(s.inventory), Problem: trouble.text, ProblemAt: stamp(trouble.at),
 		PolicyVersion: set.Version, PolicyAcceptedAt: stamp(set.AcceptedAt), PolicyFreshUntil: stamp(set.FreshUntil),
 		Queued: queued.Messages, QueuedBytes: queued.Bytes,
 		Next: map[string]time.Time{},
-	}
-	if s.problem == "" {
-		status.ProblemAt = nil
 	}
 	if s.id != nil {
 		status.DeviceID = s.id.DeviceID
