@@ -67,6 +67,9 @@ func (c *Client) recognize() error {
 
 // trust puts the root, and the identity where it is in force, to use.
 func (c *Client) trust(root *x509.Certificate) error {
+	if !c.registered() {
+		c.setPhase(phaseRegistering)
+	}
 	if root == nil {
 		return nil
 	}
@@ -81,7 +84,6 @@ func (c *Client) trust(root *x509.Certificate) error {
 		}
 	}
 	if !c.registered() {
-		c.setPhase(phaseRegistering)
 		return nil
 	}
 	c.transport.SetTrust(root, c.id)
@@ -207,9 +209,16 @@ func (c *Client) register(ctx context.Context) error {
 	}
 	id, err := identity.New(c.config.SiteCode, root.Raw, c.pending.Key, answer, c.hardware)
 	if err != nil {
-		return err
+		return c.notOurs(err)
 	}
 	return c.adopt(ctx, id)
+}
+
+// notOurs makes the next request go to another management point than the one
+// whose certificate is not for this machine.
+func (c *Client) notOurs(err error) error {
+	c.transport.Distrust(c.transport.Current())
+	return err
 }
 
 // knownRoot is the site's root; the first time it asks a management point and
@@ -386,10 +395,10 @@ func (c *Client) renew(ctx context.Context) error {
 	}
 	renewed, err := c.id.Renewed(answer)
 	if err != nil {
-		return err
+		return c.notOurs(err)
 	}
 	if !renewed.Certificate.NotAfter.After(c.id.Certificate.NotAfter) {
-		return fault.New(fault.Denied, "certificate was renewed to end no later than the one before")
+		return c.notOurs(fault.New(fault.Denied, "certificate was renewed to end no later than the one before"))
 	}
 	if err := c.ids.Save(renewed); err != nil {
 		return err

@@ -242,6 +242,10 @@ func SubmitRenewal(ctx context.Context, db sitedb.Writer, device string, body []
 	if err != nil {
 		return Registration{}, err
 	}
+	// Whoever does not hold the key must not take the place of its registration.
+	if !signed.Verify(key, wire.SignRenew, r.PublicKey, r.Signature) {
+		return Registration{}, fault.InvalidField("signature", "was not made by the key that is to be certified")
+	}
 	fingerprint, err := mtls.KeyFingerprint(key)
 	if err != nil {
 		return Registration{}, err
