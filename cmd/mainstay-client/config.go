@@ -15,6 +15,7 @@ import (
 	"mainstay/lib/filesys"
 	"mainstay/lib/mtls"
 	"mainstay/lib/registrationtoken"
+	"mainstay/lib/strictyaml"
 	"mainstay/wire"
 )
 
@@ -84,28 +85,17 @@ func readConfig(path string) (config, error) {
 // decodeConfig refuses unknown and duplicate keys, with their line, and values
 // that cannot be meant.
 func decodeConfig(data []byte) (config, error) {
-	c, err := parseConfig(data)
+	var c config
+	file, err := strictyaml.Decode(data, &c)
 	if err != nil {
 		return config{}, err
 	}
-	return c, c.check(data)
+	return c, c.check(file)
 }
 
-// parseConfig shields the program from the parser, which panics on some text
-// that is no configuration (a tag in front of nothing).
-func parseConfig(data []byte) (c config, err error) {
-	defer func() {
-		if recover() != nil {
-			c, err = config{}, fault.New(fault.Invalid, "is no YAML that can be read; compare it with what 'mainstay-client install' writes")
-		}
-	}()
-	err = yaml.UnmarshalWithOptions(data, &c, yaml.Strict())
-	return c, err
-}
-
-func (c config) check(data []byte) error {
+func (c config) check(file *strictyaml.File) error {
 	wrong := func(key, format string, args ...any) error {
-		return fault.InvalidField(key, "line %d: %s", lineOf(data, key), fmt.Sprintf(format, args...))
+		return fault.InvalidField(key, "line %d: %s", file.Line(key), fmt.Sprintf(format, args...))
 	}
 	if len(c.Site) != 3 || strings.Trim(c.Site, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
 		return wrong("site", "%q is no site code: write three capital letters or digits", c.Site)
@@ -133,16 +123,6 @@ func (c config) check(data []byte) error {
 		return wrong("socket", "path has %d characters, and a socket's may have %d", len(c.Socket), maxSocketPath)
 	}
 	return nil
-}
-
-// lineOf finds the line of a top-level key; 1 where it does not stand.
-func lineOf(data []byte, key string) int {
-	for i, line := range strings.Split(string(data), "\n") {
-		if strings.HasPrefix(line, key+":") {
-			return i + 1
-		}
-	}
-	return 1
 }
 
 func parseLevel(text string) (slog.Level, error) {

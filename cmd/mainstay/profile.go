@@ -16,6 +16,7 @@ import (
 
 	"mainstay/lib/fault"
 	"mainstay/lib/filesys"
+	"mainstay/lib/strictyaml"
 )
 
 // profiles are the sites that a user has signed in to.
@@ -50,7 +51,7 @@ func (p *program) loadProfiles() (profiles, error) {
 		return all, nil
 	}
 	if err == nil {
-		err = yaml.UnmarshalWithOptions(data, &all, yaml.Strict())
+		_, err = strictyaml.Decode(data, &all)
 	}
 	if err != nil {
 		return all, fault.Wrap(fault.Invalid, err, "cannot read the profiles in %s; correct or remove the file, then sign in again", p.profilesFile())

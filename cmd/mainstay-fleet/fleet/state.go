@@ -11,6 +11,7 @@ import (
 
 	"mainstay/lib/fault"
 	"mainstay/lib/filesys"
+	"mainstay/lib/strictyaml"
 )
 
 const (
@@ -46,7 +47,7 @@ func loadState(c *Config) (state, error) {
 		return s, err
 	default:
 		s = state{}
-		if err := yaml.UnmarshalWithOptions(data, &s, yaml.Strict()); err != nil {
+		if _, err := strictyaml.Decode(data, &s); err != nil {
 			return s, fault.Wrap(fault.Invalid, err, "%s cannot be read; remove the folder to begin anew", path)
 		}
 		if s.Format != stateFormat {

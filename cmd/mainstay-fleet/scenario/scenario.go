@@ -12,16 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"mainstay/lib/fault"
 	"mainstay/lib/filesys"
+	"mainstay/lib/strictyaml"
 )
 
 // Limits of a scenario.
@@ -133,14 +129,11 @@ func Load(path string) (Scenario, error) {
 // Parse is Load for content that was read already.
 func Parse(name string, data []byte) (Scenario, error) {
 	s := Scenario{Settle: 30 * time.Second}
-	tree, err := parser.ParseBytes(data, 0)
+	file, err := strictyaml.Decode(data, &s)
 	if err != nil {
-		return s, fault.New(fault.Invalid, "%s: %s", name, yaml.FormatError(err, false, true))
+		return s, fault.New(fault.Invalid, "%s: %s", name, err)
 	}
-	if err := yaml.UnmarshalWithOptions(data, &s, yaml.Strict()); err != nil {
-		return s, fault.New(fault.Invalid, "%s: %s", name, yaml.FormatError(err, false, true))
-	}
-	c := checker{name: name, tree: tree}
+	c := checker{name: name, file: file}
 	c.scenario(&s)
 	return s, c.err
 }
@@ -148,7 +141,7 @@ func Parse(name string, data []byte) (Scenario, error) {
 // checker notes the first thing that is wrong.
 type checker struct {
 	name string
-	tree *ast.File
+	file *strictyaml.File
 	err  error
 }
 
@@ -157,36 +150,10 @@ func (c *checker) refuse(at string, value any, format string, args ...any) {
 	if c.err != nil {
 		return
 	}
-	where := c.name
-	if line := c.lineOf(at); line > 0 {
-		where += ":" + strconv.Itoa(line)
-	}
-	c.err = fault.New(fault.Invalid, "%s: %s: %q %s", where, strings.TrimPrefix(at, "."), fmt.Sprint(value), fmt.Sprintf(format, args...))
+	c.err = fault.New(fault.Invalid, "%s:%d: %s: %q %s", c.name, c.file.Line(strings.TrimPrefix(at, ".")), strings.TrimPrefix(at, "."), fmt.Sprint(value), fmt.Sprintf(format, args...))
 }
 
-// lineOf is the line of a key, or of what it would stand in when it is absent.
-func (c *checker) lineOf(at string) int {
-	for at != "" {
-		path, err := yaml.PathString("$" + at)
-		if err != nil {
-			return 0
-		}
-		if node, err := path.FilterFile(c.tree); err == nil && node != nil && node.GetToken() != nil {
-			return node.GetToken().Position.Line
-		}
-		at = at[:max(0, strings.LastIndexAny(at, ".["))]
-	}
-	return 1
-}
-
-func (c *checker) has(at string) bool {
-	path, err := yaml.PathString("$" + at)
-	if err != nil {
-		return false
-	}
-	node, err := path.FilterFile(c.tree)
-	return err == nil && node != nil
-}
+func (c *checker) has(at string) bool { return c.file.Has(strings.TrimPrefix(at, ".")) }
 
 func (c *checker) span(at string, value, least time.Duration) {
 	if value < least || value > maxSpan {

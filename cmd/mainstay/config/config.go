@@ -13,12 +13,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-
 	"mainstay/lib/fault"
 	"mainstay/lib/filesys"
+	"mainstay/lib/strictyaml"
 )
 
 // maxFile bounds the configuration file.
@@ -39,7 +36,7 @@ type Config struct {
 	LogFormat      string `yaml:"log_format"`
 
 	file string
-	tree *ast.File
+	keys *strictyaml.File
 }
 
 // Default is the configuration in force where the file says nothing.
@@ -74,29 +71,11 @@ func Load(path string) (Config, error) {
 func Parse(path string, data []byte) (Config, error) {
 	c := Default()
 	c.file = path
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return c, fault.New(fault.Invalid, "%s: %s", path, yaml.FormatError(err, false, true))
-	}
-	c.tree = tree
-	if empty(tree) {
-		return c, c.check()
-	}
-	if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
-		return c, fault.New(fault.Invalid, "%s: %s\nknown keys are: %s", path, yaml.FormatError(err, false, true), strings.Join(keys(), ", "))
+	var err error
+	if c.keys, err = strictyaml.Decode(data, &c); err != nil {
+		return c, fault.New(fault.Invalid, "%s: %s\nknown keys are: %s", path, err, strings.Join(keys(), ", "))
 	}
 	return c, c.check()
-}
-
-// empty tells whether a file says nothing; decoding one would undo the
-// defaults.
-func empty(tree *ast.File) bool {
-	for _, doc := range tree.Docs {
-		if doc.Body != nil && doc.Body.Type() != ast.CommentType && doc.Body.Type() != ast.NullType {
-			return false
-		}
-	}
-	return true
 }
 
 func keys() []string {
@@ -127,26 +106,7 @@ func (c *Config) check() error {
 
 // bad names file, line, key and value.
 func (c *Config) bad(key, value string, err error) error {
-	at := c.file
-	if line := c.lineOf(key); line > 0 {
-		at += ":" + strconv.Itoa(line)
-	}
-	return &fault.Error{Kind: fault.Invalid, Text: fmt.Sprintf("%s: %s: %q %s", at, key, value, err)}
-}
-
-func (c *Config) lineOf(key string) int {
-	if c.tree == nil {
-		return 0
-	}
-	path, err := yaml.PathString("$." + key)
-	if err != nil {
-		return 0
-	}
-	node, err := path.FilterFile(c.tree)
-	if err != nil || node == nil || node.GetToken() == nil {
-		return 0
-	}
-	return node.GetToken().Position.Line
+	return fault.New(fault.Invalid, "%s:%d: %s: %q %s", c.file, c.keys.Line(key), key, value, err)
 }
 
 // IsDefault tells whether the file says nothing but the defaults.
@@ -155,7 +115,7 @@ func (c *Config) IsDefault() bool {
 	// The defaults are good.
 	_ = defaults.check()
 	said := *c
-	said.file, said.tree = "", nil
+	said.file, said.keys = "", nil
 	return said == defaults
 }
 

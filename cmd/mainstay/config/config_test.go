@@ -19,7 +19,7 @@ func TestDefaultsAreTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	documented.tree, documented.file, empty.tree, empty.file = nil, "", nil, ""
+	documented.keys, documented.file, empty.keys, empty.file = nil, "", nil, ""
 	if documented != empty {
 		t.Errorf("documented defaults differ from those in force:\n%+v\n%+v", documented, empty)
 	}
