@@ -79,7 +79,7 @@ func (g *Registrar) Pass(ctx context.Context) error {
 }
 
 // decideFor ends a transaction of decisions.
-const decideFor = 100 * time.Millisecond
+const decideFor = 50 * time.Millisecond
 
 // decideSome settles as many registrations as fit into one transaction, at
 // least one, and returns how many: a fleet that registers costs a commit for

@@ -56,7 +56,7 @@ type DispatcherConfig struct {
 	// 8 MiB.
 	MaxBatch, MaxBatchBytes int
 	// MaxTransaction ends a transaction early, between two uploads; 0 means
-	// 150 ms.
+	// 50 ms: whoever else writes waits that long for its turn.
 	MaxTransaction time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -66,7 +66,7 @@ func (c *DispatcherConfig) setDefaults() {
 	c.Period = cmp.Or(c.Period, 5*time.Second)
 	c.MaxBatch = cmp.Or(c.MaxBatch, 256)
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 8<<20)
-	c.MaxTransaction = cmp.Or(c.MaxTransaction, 150*time.Millisecond)
+	c.MaxTransaction = cmp.Or(c.MaxTransaction, 50*time.Millisecond)
 	if c.Pass == nil {
 		c.Pass = func(ctx context.Context, pass func(context.Context) error) error { return pass(ctx) }
 	}
