@@ -122,6 +122,7 @@ type Client struct {
 	beat      string          // what the last heartbeat said of the machine
 	away      time.Time       // since when no management point serves; zero: one does
 	toldAway  bool            // a state message says so
+	toldSite  bool            // a status message tells of a forged description
 	said      map[string]bool // what Progress was told
 
 	mu    sync.Mutex // guards state

@@ -276,8 +276,13 @@ func (c *Client) refreshSite(ctx context.Context) error {
 	description, err := transport.OpenSite(s, c.config.SiteCode, c.id.RootCertificate, c.local.Facts().Versions[wire.KindSiteDescription])
 	if err != nil {
 		c.transport.Distrust(point)
+		if !c.toldSite && !fault.Is(err, fault.Stale) {
+			c.toldSite = true
+			c.status(wire.StatusSiteForged, "management point "+point+": "+err.Error())
+		}
 		return err
 	}
+	c.toldSite = false
 	return c.learnSite(s, description)
 }
 

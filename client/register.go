@@ -203,22 +203,41 @@ func (c *Client) register(ctx context.Context) error {
 		return err
 	}
 	c.say("Registering this machine")
-	answer, err := c.transport.Register(ctx, request)
+	id, err := c.certified(func() (*identity.Identity, error) {
+		answer, err := c.transport.Register(ctx, request)
+		if err != nil {
+			return nil, c.notRegistered(err)
+		}
+		return identity.New(c.config.SiteCode, root.Raw, c.pending.Key, answer, c.hardware)
+	})
 	if err != nil {
-		return c.notRegistered(err)
-	}
-	id, err := identity.New(c.config.SiteCode, root.Raw, c.pending.Key, answer, c.hardware)
-	if err != nil {
-		return c.notOurs(err)
+		return err
 	}
 	return c.adopt(ctx, id)
 }
 
-// notOurs makes the next request go to another management point than the one
-// whose certificate is not for this machine.
-func (c *Client) notOurs(err error) error {
-	c.transport.Distrust(c.transport.Current())
-	return err
+// mostCertificates bounds how many management points are asked for one.
+const mostCertificates = 16
+
+// certified asks for a certificate until a management point gives one that is
+// for this machine, or none is left.
+func (c *Client) certified(ask func() (*identity.Identity, error)) (*identity.Identity, error) {
+	var refused error
+	for range mostCertificates {
+		id, err := ask()
+		f := transport.AdviceOf(err)
+		switch {
+		case err == nil:
+			return id, nil
+		case f != nil && f.Advice == transport.TryAnother && refused != nil:
+			return nil, refused // all others were asked before
+		case !fault.Is(err, fault.Denied), f != nil:
+			return nil, err
+		}
+		refused = err
+		c.transport.Distrust(c.transport.Current())
+	}
+	return nil, refused
 }
 
 // knownRoot is the site's root; the first time it asks a management point and
@@ -389,16 +408,19 @@ func (c *Client) adopt(ctx context.Context, id *identity.Identity) error {
 
 // renew gets a new certificate for the same key.
 func (c *Client) renew(ctx context.Context) error {
-	answer, err := c.transport.Renew(ctx, c.id.Key)
+	renewed, err := c.certified(func() (*identity.Identity, error) {
+		answer, err := c.transport.Renew(ctx, c.id.Key)
+		if err != nil {
+			return nil, err
+		}
+		renewed, err := c.id.Renewed(answer)
+		if err == nil && !renewed.Certificate.NotAfter.After(c.id.Certificate.NotAfter) {
+			err = fault.New(fault.Denied, "certificate was renewed to end no later than the one before")
+		}
+		return renewed, err
+	})
 	if err != nil {
 		return err
-	}
-	renewed, err := c.id.Renewed(answer)
-	if err != nil {
-		return c.notOurs(err)
-	}
-	if !renewed.Certificate.NotAfter.After(c.id.Certificate.NotAfter) {
-		return c.notOurs(fault.New(fault.Denied, "certificate was renewed to end no later than the one before"))
 	}
 	if err := c.ids.Save(renewed); err != nil {
 		return err

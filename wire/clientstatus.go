@@ -20,6 +20,7 @@ func ClientStatusEntries() []StatusEntry {
 		{StatusIdentityChanged, "registration", Warning, "The client gave up its identity as device %1 and registered again. Reason: %2"},
 		{StatusRenewed, "registration", Informational, "The client's certificate was renewed and ends at %1."},
 		{StatusPinned, "registration", Warning, "The client was given neither a token nor a root key and trusted the root certificate of its first contact (SHA-256 %1)."},
+		{StatusSiteForged, "client", Error, "A management point answered with a description of the site that the site did not make: %1"},
 		{StatusPolicyForged, "policy", Error, "A management point answered with policy that the site did not make for this device: %1"},
 		{StatusPolicyOutdated, "policy", Warning, "No management point could show that its policy is the newest: %1"},
 		{StatusPolicyUnusable, "policy", Error, "The site's policy cannot be used, the client goes on with the last good one: %1"},
@@ -41,6 +42,7 @@ const (
 	StatusIdentityChanged = 10802
 	StatusRenewed         = 10803
 	StatusPinned          = 10804
+	StatusSiteForged      = 10805
 	StatusPolicyForged    = 10810
 	StatusPolicyOutdated  = 10811
 	StatusPolicyUnusable  = 10812

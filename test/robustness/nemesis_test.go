@@ -6,14 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"mainstay/site/status"
 	"mainstay/test/robustness/history"
-)
-
-// Status messages that tell of copies: of the site about a device that
-// registered as a copy, and of the client that did.
-const (
-	deviceCopied = 3004
-	clientCopied = 10801
+	"mainstay/wire"
 )
 
 // fault is something that a round does to the world.
@@ -243,10 +238,10 @@ func (w *world) reported(s swapped, all tables) {
 	if d := all.device(devices[s.clone]); d.CopyOf != original {
 		w.t.Errorf("the clone's record says that it is a copy of %q, want %q", d.CopyOf, original)
 	}
-	if n := all.reported(deviceCopied, devices[s.clone]); n != 1 {
+	if n := all.reported(status.DeviceCopied, devices[s.clone]); n != 1 {
 		w.t.Errorf("the site has told of the clone %d times", n)
 	}
-	if n := all.reported(clientCopied, devices[s.clone]); n != 1 {
+	if n := all.reported(wire.StatusCopy, devices[s.clone]); n != 1 {
 		w.t.Errorf("the clone has told of itself %d times", n)
 	}
 	conflicts := 0

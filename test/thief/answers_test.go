@@ -179,7 +179,7 @@ func TestHostileAnswersAtEveryDoor(t *testing.T) {
 					t.Errorf("it became device %q", is)
 				}
 				if h.drops {
-					if alone.told(messageGivenUp) == 0 {
+					if alone.told(wire.StatusMessageGiven) == 0 {
 						t.Error("it did not tell of the message that it gave up")
 					}
 				} else {
@@ -194,9 +194,6 @@ func TestHostileAnswersAtEveryDoor(t *testing.T) {
 		})
 	}
 }
-
-// messageGivenUp is what a client reports when it can never send a message.
-const messageGivenUp = 10822
 
 // polling is the interval in force, in seconds.
 func polling(m *machine) int64 { return m.client.Settings().ClientPolicy.PollingIntervalSeconds }

@@ -73,7 +73,7 @@ func TestMixedPolicy(t *testing.T) {
 				if got := polling(other); got != 404 {
 					t.Errorf("who can reach another management point polls every %d s, want 404; problem %q", got, other.client.Status().Problem)
 				}
-				if n := other.told(policyForged) + other.told(policyOutdated); n == 0 && name != "the version before the last" && strings.HasPrefix(name, "one") {
+				if n := other.told(wire.StatusPolicyForged) + other.told(wire.StatusPolicyOutdated); n == 0 && name != "the version before the last" && strings.HasPrefix(name, "one") {
 					t.Error("the site has not heard of it")
 				}
 			})
@@ -129,7 +129,7 @@ func TestFreeze(t *testing.T) {
 		if got := polling(m); got != 23*3600 {
 			t.Errorf("once it can reach another management point it polls every %d s, want %d; problem %q", got, 23*3600, m.client.Status().Problem)
 		}
-		if m.told(policyOutdated) == 0 {
+		if m.told(wire.StatusPolicyOutdated) == 0 {
 			t.Error("the site has not heard that policy was held back")
 		}
 	})

@@ -388,12 +388,7 @@ func (l *lab) count(query string, args ...any) (n int) {
 
 // uuidOf is the hardware of a machine.
 func uuidOf(name string) string {
-	hex := []byte("00000000-1111-4222-8333-444455556666")
-	const digits = "0123456789abcdef"
-	for i, c := range []byte(name) {
-		hex[i%8] = digits[(int(c)+i)%16]
-	}
-	return string(hex)
+	return hashOf([]byte(name))[:8] + "-1111-4222-8333-444455556666"
 }
 
 func (m *machine) start() {

@@ -173,7 +173,7 @@ func TestWrongPolicyBodies(t *testing.T) {
 					}
 					l.badBody(kind, c, bad, n, alone, other)
 				}
-				if alone.told(policyForged) == 0 {
+				if alone.told(wire.StatusPolicyForged) == 0 {
 					t.Error("the site has not heard of any forgery")
 				}
 				if s := append(alone.strangers(), other.strangers()...); len(s) > 0 {

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"mainstay/lib/signed"
 	"mainstay/site/inbox"
+	"mainstay/site/status"
 	"mainstay/wire"
 )
 
@@ -316,7 +318,7 @@ func (l *lab) dump(device string) string {
 		`SELECT name, product_uuid, macs, os, client_version, addresses, public_key, heartbeat_at, inventory_at, inventory_hash, policy_version, queued, resync, conflict FROM device WHERE id = ?`,
 		`SELECT * FROM state_message WHERE device = ? ORDER BY topic_type, topic_id`,
 		// What the site itself tells of a refused attempt is no change.
-		`SELECT uid, message_id, insertions FROM status_message WHERE device = ? AND message_id <> 3003 ORDER BY id`,
+		`SELECT uid, message_id, insertions FROM status_message WHERE device = ? AND message_id <> ` + strconv.Itoa(status.RegistrationRefused) + ` ORDER BY id`,
 		`SELECT * FROM inbox_processed WHERE device = ? ORDER BY incarnation`,
 		`SELECT * FROM inventory_device WHERE device = ?`,
 		`SELECT * FROM inventory_report WHERE device = ? ORDER BY time`,
