@@ -67,7 +67,9 @@ func (r *Receiver) judge(ctx context.Context, tx *sitedb.Tx, said saidRow, now i
 		}
 		newest = max(newest, run.Seq)
 	}
-	if mine != nil && mine.Seq < newest {
+	// What runs before its own have left is stored all the same: it was born
+	// before anybody could be told, and has its place in their incarnations.
+	if mine != nil && mine.Seq < newest && said.Incarnation == said.Running {
 		return ErrIdentityConflict, r.conflict(ctx, tx, *mine, now)
 	}
 	before, known, err := readSaid.One(ctx, tx, said)

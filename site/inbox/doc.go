@@ -37,7 +37,9 @@
 // Each start of a client is an incarnation too. They come one after the other:
 // A, B, C. When A speaks again after B did, two copies of one machine run with
 // one identity. Nothing of the upload is stored, the copy that is told so makes
-// an identity of its own, and the site is told once.
+// an identity of its own, and the site is told once. Only what runs before A
+// have left is stored, before A is told: a client told so gives up whatever it
+// cannot tell from the other copy's.
 //
 // # Groups
 //

@@ -76,6 +76,7 @@ func TestJudging(t *testing.T) {
 		{"set back to an older disk", []say{{runA, runA, 5, nil}, {runB, runB, 9, nil}, {runC, runA, 5, nil}}, 0},
 		{"an older disk that says less of an ended incarnation", []say{{runA, runA, 5, nil}, {runB, runA, 3, nil}, {runB, runA, 4, nil}, {runB, runA, 6, nil}}, 0},
 		{"two copies", []say{{runA, runA, 1, nil}, {runB, runA, 1, nil}, {runA, runA, 1, ErrIdentityConflict}, {runA, runA, 2, ErrIdentityConflict}, {runB, runB, 1, nil}}, 1},
+		{"two copies, and what an earlier run has left", []say{{runA, runA, 1, nil}, {runB, runA, 1, nil}, {runC, runC, 0, nil}, {runB, runA, 2, nil}, {runB, runA, 3, nil}, {runB, runB, 0, ErrIdentityConflict}}, 1},
 		{"two copies, both restarted", []say{{runA, runA, 1, nil}, {runB, runB, 1, nil}, {runC, runC, 0, nil}, {runB, runB, 2, ErrIdentityConflict}, {runA, runA, 2, ErrIdentityConflict}, {runC, runC, 1, nil}}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
