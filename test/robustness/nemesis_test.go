@@ -244,10 +244,17 @@ func (w *world) reported(s swapped, all tables) {
 	if n := all.reported(wire.StatusCopy, devices[s.clone]); n != 1 {
 		w.t.Errorf("the clone has told of itself %d times", n)
 	}
+	if len(all.devices) != len(devices) {
+		w.t.Errorf("the site has %d devices, and there are %d clients", len(all.devices), len(devices))
+	}
 	conflicts := 0
-	for _, name := range []string{s.twinned, s.twin} {
-		if all.device(devices[name]).Conflict != "" {
+	for name, device := range devices {
+		switch conflict := all.device(device).Conflict; {
+		case conflict == "":
+		case name == s.twinned, name == s.twin:
 			conflicts++
+		default:
+			w.t.Errorf("the record of %s shows a conflict that never was: %s", name, conflict)
 		}
 	}
 	if conflicts != 1 {
