@@ -29,6 +29,7 @@ import (
 // site code, and came from a site system of it.
 func (t *Transport) FirstContact(ctx context.Context, trusts func(rootDER []byte) error) (wire.Signed, wire.SiteDescription, error) {
 	var problems []error
+	denied := 0
 	for _, p := range t.order() {
 		s, description, err := t.firstContact(ctx, p.address, trusts)
 		if err == nil {
@@ -36,6 +37,9 @@ func (t *Transport) FirstContact(ctx context.Context, trusts func(rootDER []byte
 			return s, description, nil
 		}
 		problems = append(problems, fmt.Errorf("management point %s: %w", p.address, err))
+		if fault.Is(err, fault.Denied) {
+			denied++
+		}
 		if ctx.Err() != nil {
 			break
 		}
@@ -48,7 +52,11 @@ func (t *Transport) FirstContact(ctx context.Context, trusts func(rootDER []byte
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	err := errors.Join(problems...)
-	return wire.Signed{}, wire.SiteDescription{}, &Failure{Advice: TryAnother, After: t.untilAwake(), Text: err.Error(), Cause: err}
+	advice := TryAnother
+	if denied == len(problems) {
+		advice = GiveUp // every one of them belongs to another site
+	}
+	return wire.Signed{}, wire.SiteDescription{}, &Failure{Advice: advice, After: t.untilAwake(), Text: err.Error(), Cause: err}
 }
 
 func (t *Transport) firstContact(ctx context.Context, address string, trusts func([]byte) error) (wire.Signed, wire.SiteDescription, error) {

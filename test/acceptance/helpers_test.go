@@ -19,12 +19,6 @@ import (
 	"mainstay/test/sitetest"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	sitetest.RemovePrograms()
-	os.Exit(code)
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -118,6 +118,10 @@ type Site struct {
 	// Clients and Admin are host:port.
 	Clients, Admin string
 	Socket         string
+	// Address is the name under which the site is to be reached; empty is
+	// loopback. With one it listens on every address, on the ports of Clients
+	// and Admin. WriteConfig makes a change known.
+	Address string
 	// RecoveryKey is what site init showed.
 	RecoveryKey string
 
@@ -161,8 +165,12 @@ func Start(t testing.TB) *Site {
 // WriteConfig writes the configuration of the site's folder and ports.
 func (s *Site) WriteConfig() {
 	s.t.Helper()
-	text := fmt.Sprintf("data: %s\nname: localhost\naddress: 127.0.0.1\nclient_listen: %s\nadmin_listen: %s\nsocket: %s\nclient_packages: %s\n",
-		filepath.Join(s.Dir, "data"), s.Clients, s.Admin, s.Socket, filepath.Join(s.Dir, "packages"))
+	address, clients, admin := "127.0.0.1", s.Clients, s.Admin
+	if s.Address != "" {
+		address, clients, admin = s.Address, clients[strings.LastIndexByte(clients, ':'):], admin[strings.LastIndexByte(admin, ':'):]
+	}
+	text := fmt.Sprintf("data: %s\nname: localhost\naddress: %s\nclient_listen: %s\nadmin_listen: %s\nsocket: %s\nclient_packages: %s\n",
+		filepath.Join(s.Dir, "data"), address, clients, admin, s.Socket, filepath.Join(s.Dir, "packages"))
 	if err := os.WriteFile(s.Config, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
