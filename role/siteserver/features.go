@@ -49,7 +49,7 @@ func (s *SiteServer) handlers() map[string]inbox.Handler {
 
 // wantInventory asks a device for a full inventory through its policy.
 func (s *SiteServer) wantInventory(ctx context.Context, tx *sitedb.Tx, id string) error {
-	if err := device.WantInventory(ctx, tx, id); err != nil {
+	if err := device.WantInventory(ctx, tx, id, s.c.Now()); err != nil {
 		return err
 	}
 	return policy.Want(ctx, tx, id, s.c.Now())

@@ -45,8 +45,10 @@ var (
 		   heartbeat_at = @heartbeat_at, policy_version = @policy_version, fresh_until = @fresh_until,
 		   settings_hash = @settings_hash, queued = @queued
 		 WHERE id = @id AND (heartbeat_at IS NULL OR heartbeat_at <= @heartbeat_at)`)
-	wantInventory = sqldb.Define[byID, sqldb.None]("device.wantInventory",
-		`UPDATE device SET resync = resync + 1 WHERE id = @id`)
+	// Above every number that the client may have seen, like a version: after a
+	// restore the next one by counting would be an old one.
+	wantInventory = sqldb.Define[at, sqldb.None]("device.wantInventory",
+		`UPDATE device SET resync = CASE WHEN resync < @time THEN @time ELSE resync + 1 END WHERE id = @id`)
 	setInventory = sqldb.Define[at, sqldb.None]("device.setInventory",
 		`UPDATE device SET inventory_hash = @text, inventory_at = @time WHERE id = @id`)
 	setConflict = sqldb.Define[at, sqldb.None]("device.setConflict",
@@ -113,8 +115,8 @@ func checkHeartbeat(h wire.Heartbeat) error {
 }
 
 // WantInventory asks the device for a full inventory with its next policy.
-func WantInventory(ctx context.Context, tx *sitedb.Tx, device string) error {
-	_, err := wantInventory.Exec(ctx, tx, byID{device})
+func WantInventory(ctx context.Context, tx *sitedb.Tx, device string, now time.Time) error {
+	_, err := wantInventory.Exec(ctx, tx, at{ID: device, Time: sitedb.Micros(now)})
 	return err
 }
 

@@ -197,7 +197,9 @@ func (g *Registrar) registerWithCertificate(ctx context.Context, tx *sitedb.Tx, 
 	if err != nil {
 		return err
 	}
-	if exists && known.KeyFingerprint != fingerprint {
+	// A certificate that ends later than that of the record is newer than the
+	// record: the site was set back to a backup since it was issued.
+	if exists && known.KeyFingerprint != fingerprint && sitedb.Micros(leaf.NotAfter) <= known.CertificateEndsAt {
 		row.Code, row.Device = wire.CodeReplaced, known.ID
 		return fault.New(fault.Denied, "device %s has registered with a newer key since", known.Name)
 	}
@@ -266,7 +268,7 @@ func (g *Registrar) rekey(ctx context.Context, tx *sitedb.Tx, row *Registration,
 	}
 	g.describe(&d, r, by, now)
 	// What the reinstalled client will report has no base here.
-	d.Resync++
+	d.Resync = max(d.Resync+1, sitedb.Micros(now))
 	if err := g.certify(row, &d, r.key, now); err != nil {
 		return err
 	}

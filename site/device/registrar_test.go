@@ -236,7 +236,7 @@ func TestReinstalledMachineKeepsItsRecord(t *testing.T) {
 	if first.Device != second.Device {
 		t.Errorf("a reinstall made another record")
 	}
-	if f.load(first.Device).Resync != 1 {
+	if f.load(first.Device).Resync < now.UnixMicro() {
 		t.Errorf("the site did not ask for a full inventory")
 	}
 	directory := NewDirectory(f.db)
@@ -305,6 +305,56 @@ func TestForgottenDeviceComesBackWithItsCertificate(t *testing.T) {
 	back := f.decide(f.proveByCertificate(m, m.key, chain, ""))
 	if back.State != StateDone || back.Device != first.Device {
 		t.Errorf("came back as %s (%s %s), was %s", back.Device, back.State, back.Detail, first.Device)
+	}
+}
+
+// After a restore the record is older than the certificate; otherwise a key
+// that is not the device's is one that it had before.
+func TestCertificateNewerThanTheRecordComesBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		issued time.Time
+		state  string
+		code   string
+	}{
+		"issued after the record":    {now.Add(time.Hour), StateDone, ""},
+		"issued before the record":   {now.Add(-time.Hour), StateRefused, wire.CodeReplaced},
+		"as old as the record's own": {now, StateRefused, wire.CodeReplaced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			token := f.token(0)
+			m := f.machine("one")
+			first := f.decide(f.ask(m, &token, nil))
+			other := f.rekeyed(m)
+			_, chain, err := f.authority.IssueClient(first.Device, &other.key.PublicKey, test.issued)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := f.decide(f.proveByCertificate(other, other.key, chain, ""))
+			if got.State != test.state || got.Code != test.code || got.Device != first.Device {
+				t.Errorf("it is %s (%s %s) as device %s, want %s %s as %s", got.State, got.Code, got.Detail, got.Device, test.state, test.code, first.Device)
+			}
+		})
+	}
+}
+
+func TestAskingForInventoryGoesBeyondWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	token := f.token(0)
+	device := f.decide(f.ask(f.machine("one"), &token, nil)).Device
+	last := f.load(device).Resync
+	for _, at := range []time.Time{now, now, now.Add(-time.Hour), now.Add(time.Hour)} {
+		if err := f.write(func(tx *sitedb.Tx) error { return WantInventory(t.Context(), tx, device, at) }); err != nil {
+			t.Fatal(err)
+		}
+		next := f.load(device).Resync
+		if next <= last || next < at.UnixMicro() {
+			t.Errorf("asked at %s: %d after %d", at, next, last)
+		}
+		last = next
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"mainstay/lib/sqldb"
@@ -22,8 +23,10 @@ const (
 	// compileBatch bounds the devices of one transaction: each costs two
 	// signatures, about 0.1 ms, and transactions stay below 500 ms.
 	compileBatch = 200
-	// resyncSpread spreads full inventories that the site asks for.
-	resyncSpread = 10 * time.Minute
+	// mostSpread is the longest time over which full inventories that the site
+	// asks for are spread, resyncsPerSecond how many a second it can take.
+	mostSpread       = 10 * time.Minute
+	resyncsPerSecond = 100
 )
 
 // everyDevice in policy_wanted stands for all devices of the site.
@@ -81,6 +84,9 @@ var (
 		Limit  int64 `db:"limit"`
 	}, deviceID]("policy.nextStale",
 		`SELECT device FROM policy_device WHERE fresh_until < @before ORDER BY fresh_until, device LIMIT @limit`)
+	countDevices = sqldb.Define[sqldb.None, struct {
+		N int64 `db:"n"`
+	}]("policy.countDevices", `SELECT count(*) AS n FROM device`)
 	readResync = sqldb.Define[deviceID, struct {
 		Resync int64 `db:"resync"`
 	}]("policy.readResync", `SELECT resync FROM device WHERE id = @device`)
@@ -129,15 +135,22 @@ type CompilerConfig struct {
 }
 
 // Compiler is the component that makes and signs policy.
-type Compiler struct{ c CompilerConfig }
+type Compiler struct {
+	c CompilerConfig
+	// spread is that of full inventories, set by each pass.
+	spread time.Duration
+}
 
 // NewCompiler makes the component.
-func NewCompiler(c CompilerConfig) *Compiler { return &Compiler{c} }
+func NewCompiler(c CompilerConfig) *Compiler { return &Compiler{c: c} }
 
 // Pass makes everything that is wanted or no longer fresh, and returns the
 // number of devices it looked at.
 func (p *Compiler) Pass(ctx context.Context) (int, error) {
 	if err := p.spreadEveryone(ctx); err != nil {
+		return 0, err
+	}
+	if err := p.chooseSpread(ctx); err != nil {
 		return 0, err
 	}
 	total := 0
@@ -176,6 +189,20 @@ func (p *Compiler) spreadEveryone(ctx context.Context) error {
 			return err
 		}
 		_, err := doneWanted.Exec(ctx, tx, deviceID{everyDevice})
+		return err
+	})
+}
+
+// chooseSpread takes the size of the site: a small one need not wait for what a
+// large one must have spread. It moves in powers of two, so that a site that
+// grows does not change policy with each device.
+func (p *Compiler) chooseSpread(ctx context.Context) error {
+	return p.c.DB.Read(ctx, func(tx *sitedb.Tx) error {
+		devices, _, err := countDevices.One(ctx, tx, sqldb.None{})
+		p.spread = 0
+		if seconds := devices.N / resyncsPerSecond; seconds > 0 {
+			p.spread = min(time.Second<<bits.Len64(uint64(seconds)), mostSpread)
+		}
 		return err
 	})
 }
@@ -236,7 +263,7 @@ func (p *Compiler) assign(ctx context.Context, tx *sitedb.Tx, device string, res
 		bodies = append(bodies, struct {
 			kind string
 			body any
-		}{wire.PolicyResync, wire.Resync{HardwareInventory: resync, SpreadSeconds: int64(resyncSpread.Seconds())}})
+		}{wire.PolicyResync, wire.Resync{HardwareInventory: resync, SpreadSeconds: int64(p.spread.Seconds())}})
 	}
 	list := []wire.Assignment{}
 	for _, b := range bodies {

@@ -89,7 +89,7 @@ func (l *lab) wantInventories() {
 	ctx := l.t.Context()
 	must(l.t, l.db.Write(ctx, func(tx *sitedb.Tx) error {
 		for _, m := range l.machines {
-			if err := device.WantInventory(ctx, tx, m.device()); err != nil {
+			if err := device.WantInventory(ctx, tx, m.device(), time.Now()); err != nil {
 				return err
 			}
 		}
