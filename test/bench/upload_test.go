@@ -18,9 +18,6 @@ import (
 	"mainstay/wire"
 )
 
-// messageBytes is about how long one message is on the wire.
-const messageBytes = 1024
-
 // sender makes the uploads of one device, as client/transport does, with
 // numbers that go on.
 type sender struct {

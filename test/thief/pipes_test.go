@@ -27,20 +27,6 @@ func (n *pipes) listen(address string) *pipeListener {
 	return l
 }
 
-// unplug makes an address unreachable; plug gives it back.
-func (n *pipes) unplug(address string) (plug func()) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l := n.listeners[address]
-	delete(n.listeners, address)
-	l.cut()
-	return func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.listeners[address] = l
-	}
-}
-
 func (n *pipes) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	n.mu.Lock()
 	l := n.listeners[address]
