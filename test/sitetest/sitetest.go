@@ -137,13 +137,7 @@ func New(t testing.TB, dir string) *Site {
 		dir = t.TempDir()
 	}
 	s := &Site{t: t, Dir: dir, Config: filepath.Join(dir, "mainstay.yaml"), Clients: FreePort(t), Admin: FreePort(t)}
-	// A socket's path is short, and test folders are long.
-	run, err := os.MkdirTemp("", "ms-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(run) })
-	s.Socket = filepath.Join(run, "s")
+	s.Socket = SocketPath(t)
 	s.WriteConfig()
 	out := s.mustRun("site", "init", "--site-code", "LAB", "--config", s.Config)
 	for line := range strings.Lines(out) {
@@ -152,6 +146,11 @@ func New(t testing.TB, dir string) *Site {
 		}
 	}
 	return s
+}
+
+// At is a site that is there already, such as one that was restored to dir.
+func At(t testing.TB, dir, clients, admin, socket string) *Site {
+	return &Site{t: t, Dir: dir, Config: filepath.Join(dir, "mainstay.yaml"), Clients: clients, Admin: admin, Socket: socket}
 }
 
 // Start makes a site and runs it.
@@ -314,6 +313,17 @@ func FreePort(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// SocketPath is a path for a socket: short, and test folders are long.
+func SocketPath(t testing.TB) string {
+	t.Helper()
+	run, err := os.MkdirTemp("", "ms-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(run) })
+	return filepath.Join(run, "s")
 }
 
 // Eventually repeats check until it returns nil, and fails the test when it
