@@ -173,7 +173,7 @@ func TestInstallWithTokenInTheEnvironmentAndRootKey(t *testing.T) {
 func TestInstallAgainstAnotherSite(t *testing.T) {
 	t.Parallel()
 	c, site, other := setup(t), clienttest.NewSite(t, "LAB"), clienttest.NewSite(t, "LAB")
-	out := c.want(exitUnavailable, "install", "--mp", serve(t, other), "--token", site.Token.Reveal(), "--wait", "200ms")
+	out := c.want(exitDenied, "install", "--mp", serve(t, other), "--token", site.Token.Reveal(), "--wait", "200ms")
 	if !strings.Contains(out, "does not agree") {
 		t.Errorf("install says\n%s", out)
 	}
