@@ -23,8 +23,9 @@ func (p *program) newRun() *cobra.Command {
 its last policy, and queues what the site must hear of.
 
 ` + exitCodes,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.runClient(cmd.Context()) },
+		Example: "  mainstay-client run\n  mainstay-client run --state-dir /srv/second-client",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.runClient(cmd.Context()) },
 	}
 }
 
@@ -79,9 +80,10 @@ func (p *program) saveMemory(settings *client.Config) {
 
 func (p *program) newVersion() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Tell which build this is",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Tell which build this is",
+		Example: "  mainstay-client version",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(p.out, "mainstay-client "+version.String())
 			return err

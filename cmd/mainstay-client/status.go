@@ -16,10 +16,11 @@ import (
 
 func (p *program) newStatus() *cobra.Command {
 	return p.outputFlag(&cobra.Command{
-		Use:   "status",
-		Short: "Show how the client is",
-		Long:  "Asks the running client. Times are UTC.\n\n" + exitCodes,
-		Args:  cobra.NoArgs,
+		Use:     "status",
+		Short:   "Show how the client is",
+		Long:    "Asks the running client. Times are UTC.\n\n" + exitCodes,
+		Example: "  mainstay-client status\n  mainstay-client status -o json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := p.door().Status(cmd.Context())
 			if err != nil {
