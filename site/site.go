@@ -122,6 +122,8 @@ var (
 		 VALUES (@id, @site_code, @name, @address, @client_port, @admin_port, @created_at, @seen_at)
 		 ON CONFLICT (id) DO UPDATE SET name = excluded.name, address = excluded.address,
 		   client_port = excluded.client_port, admin_port = excluded.admin_port, seen_at = excluded.seen_at`)
+	seeSystem = sqldb.Define[System, sqldb.None]("site.seeSystem",
+		`UPDATE site_system SET seen_at = @seen_at WHERE id = @id`)
 	listSystems = sqldb.Define[sqldb.None, System]("site.listSystems",
 		`SELECT id, site_code, name, address, client_port, admin_port, created_at, seen_at FROM site_system ORDER BY name, id`)
 	putRole = sqldb.Define[Role, sqldb.None]("site.putRole",
@@ -138,6 +140,13 @@ var (
 func PutSystem(ctx context.Context, tx *sitedb.Tx, s System) error {
 	_, err := putSystem.Exec(ctx, tx, s)
 	tx.Announce("site")
+	return err
+}
+
+// Seen records that a site system works. It announces nothing, because it
+// happens all the time.
+func Seen(ctx context.Context, tx *sitedb.Tx, system string, now time.Time) error {
+	_, err := seeSystem.Exec(ctx, tx, System{ID: system, SeenAt: sitedb.Micros(now)})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"filippo.io/age"
 
 	"mainstay/lib/lifecycle"
+	"mainstay/site"
 	"mainstay/site/device"
 	"mainstay/site/inbox"
 	"mainstay/site/policy"
@@ -103,6 +104,7 @@ func (s *SiteServer) components(ctx context.Context, db *sitedb.Fenced) ([]lifec
 		// Packages laid into the folder announce nothing.
 		{"publishing", "site", time.Minute, publisher.Pass},
 		{"maintenance", "", time.Hour, s.maintain(db)},
+		{"site system", "", 30 * time.Second, s.sayAlive(db)},
 	} {
 		tasks = append(tasks, lifecycle.Task{Name: c.name, Run: lifecycle.Reconciler{
 			Name: c.name, Woken: db.Subscribe(ctx, c.topic), Period: c.period,
@@ -110,6 +112,13 @@ func (s *SiteServer) components(ctx context.Context, db *sitedb.Fenced) ([]lifec
 		}.Run})
 	}
 	return tasks, nil
+}
+
+// sayAlive records that this site system works.
+func (s *SiteServer) sayAlive(db sitedb.Writer) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return db.Write(ctx, func(tx *sitedb.Tx) error { return site.Seen(ctx, tx, s.c.System, s.c.Now()) })
+	}
 }
 
 func ignoreCount(pass func(context.Context) (int, error)) func(context.Context) error {
