@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"time"
@@ -32,7 +33,7 @@ var (
 )
 
 // UseToken checks that a registration was signed with a token's key, that the
-// token may still be used, and counts the use. It returns the token's name. A
+// token may still be used, and counts the use. It returns the token's name, or its identifier where it has none. A
 // refusal is Denied and says why.
 func UseToken(ctx context.Context, tx *sitedb.Tx, id string, registration, signature []byte, now time.Time) (string, error) {
 	token, ok, err := tokenToUse.One(ctx, tx, tokenID{id})
@@ -54,5 +55,5 @@ func UseToken(ctx context.Context, tx *sitedb.Tx, id string, registration, signa
 		return "", fault.New(fault.Denied, "registration token %q has been used %d of %d times; ask for a new one", token.Name, token.Uses, token.MaxUses)
 	}
 	_, err = countUse.Exec(ctx, tx, tokenID{id})
-	return token.Name, err
+	return cmp.Or(token.Name, id), err
 }
