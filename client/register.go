@@ -294,7 +294,7 @@ func (c *Client) pin(ctx context.Context, root *x509.Certificate) error {
 	fingerprint := mtls.Fingerprint(root.Raw)
 	c.log.WarnContext(ctx, "the site's root certificate was trusted at first contact, because neither token nor root key was given", "root_sha256", fingerprint)
 	c.say("WARNING: trusting the root certificate of the first management point that answered, because neither a token nor a root key was given.\n" +
-		"         Compare its SHA-256 with that of the site: " + fingerprint)
+		"         Compare its SHA-256 with what 'mainstay site status' shows: " + pairs(fingerprint))
 	return c.local.Update(func(f *localstate.Facts) { f.PinnedRoot = root.Raw })
 }
 
@@ -305,6 +305,7 @@ func (c *Client) registration() (wire.RegisterRequest, error) {
 	if err != nil {
 		return wire.RegisterRequest{}, fmt.Errorf("cannot encode public key: %w", err)
 	}
+	c.setKey(&c.pending.Key.PublicKey)
 	facts := c.config.Machine()
 	r := wire.Registration{
 		Version: wire.Version, SiteCode: c.config.SiteCode, PublicKey: public, Name: facts.Name,
@@ -373,7 +374,7 @@ func (c *Client) notRegistered(err error) error {
 	switch f.Advice {
 	case transport.Pending:
 		c.setPhase(phasePending)
-		c.say("Waiting for an administrator to approve this machine")
+		c.say("Waiting for an administrator to approve this machine, whose key is " + c.shortKey())
 	case transport.Blocked:
 		c.setPhase(phaseBlocked)
 	case transport.TokenRefused:
@@ -458,15 +459,15 @@ func (c *Client) Register(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		if f := transport.AdviceOf(err); f != nil {
-			switch f.Advice {
-			case transport.GiveUp, transport.TokenRefused, transport.Blocked:
-				return err // only a person can change that, and one is reading
-			}
+		f := transport.AdviceOf(err)
+		switch {
+		case f != nil && (f.Advice == transport.GiveUp || f.Advice == transport.TokenRefused || f.Advice == transport.Blocked):
+			return err // only a person can change that, and one is reading
+		case f == nil || f.Advice != transport.Pending: // that was said already
+			c.say(err.Error())
 		}
-		c.say(err.Error())
 		wait := c.wait(jobRegister, false)
-		if f := transport.AdviceOf(err); f != nil {
+		if f != nil {
 			wait = max(min(wait, 15*time.Second), f.After)
 		}
 		select {

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"strings"
 	"time"
 
 	"mainstay/client/identity"
@@ -24,6 +26,7 @@ const (
 type state struct {
 	phase     string
 	id        *identity.Identity
+	key       string // fingerprint of the key in force, or of the one that registers
 	contactAt time.Time
 	sentAt    time.Time
 	inventory time.Time
@@ -54,11 +57,21 @@ func (c *Client) with(change func(*state)) {
 	change(&c.state)
 }
 
-func (c *Client) setPhase(phase string)             { c.with(func(s *state) { s.phase = phase }) }
-func (c *Client) setIdentity(id *identity.Identity) { c.with(func(s *state) { s.id = id }) }
-func (c *Client) setSent(at time.Time)              { c.with(func(s *state) { s.sentAt = at }) }
-func (c *Client) setInventoried(at time.Time)       { c.with(func(s *state) { s.inventory = at }) }
-func (c *Client) sentAt() (at time.Time)            { c.with(func(s *state) { at = s.sentAt }); return at }
+func (c *Client) setPhase(phase string) { c.with(func(s *state) { s.phase = phase }) }
+func (c *Client) setIdentity(id *identity.Identity) {
+	c.with(func(s *state) { s.id = id })
+	c.setKey(&id.Key.PublicKey)
+}
+
+// setKey remembers the fingerprint of a key for people to compare.
+func (c *Client) setKey(key *ecdsa.PublicKey) {
+	// A key that was made or read here can be encoded.
+	fingerprint, _ := mtls.KeyFingerprint(key)
+	c.with(func(s *state) { s.key = fingerprint })
+}
+func (c *Client) setSent(at time.Time)        { c.with(func(s *state) { s.sentAt = at }) }
+func (c *Client) setInventoried(at time.Time) { c.with(func(s *state) { s.inventory = at }) }
+func (c *Client) sentAt() (at time.Time)      { c.with(func(s *state) { at = s.sentAt }); return at }
 func (c *Client) inventoriedAt() (at time.Time) {
 	c.with(func(s *state) { at = s.inventory })
 	return at
@@ -91,6 +104,24 @@ func (c *Client) setProblem(job string, f *transport.Failure) {
 	})
 }
 
+// shortKey is how the site lists the key of a machine that waits.
+func (c *Client) shortKey() (key string) {
+	c.with(func(s *state) { key = s.key[:min(len(s.key), 16)] })
+	return key
+}
+
+// pairs shows a fingerprint as the site's command does.
+func pairs(fingerprint string) string {
+	var b strings.Builder
+	for i, r := range fingerprint {
+		if i > 0 && i%2 == 0 {
+			b.WriteByte(':')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
 func (c *Client) rootFingerprint() string {
 	if root, err := c.root(); err == nil && root != nil {
 		return mtls.Fingerprint(root.Raw)
@@ -113,6 +144,7 @@ func (c *Client) Status() localapi.Status {
 		Queued: queued.Messages, QueuedBytes: queued.Bytes,
 		Next: map[string]time.Time{},
 	}
+	status.KeySHA256 = s.key
 	if s.id != nil {
 		status.DeviceID = s.id.DeviceID
 		status.CertificateEnds = stamp(s.id.Certificate.NotAfter)

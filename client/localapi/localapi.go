@@ -34,8 +34,11 @@ const (
 
 // Status says how a client is. Times are UTC; nil means never or unknown.
 type Status struct {
-	SiteCode                  string     `json:"site_code"`
-	DeviceID                  string     `json:"device_id,omitempty"`
+	SiteCode string `json:"site_code"`
+	DeviceID string `json:"device_id,omitempty"`
+	// KeySHA256 is the fingerprint of the key that the machine has or registers
+	// with; an administrator who approves it compares that.
+	KeySHA256                 string     `json:"key_sha256,omitempty"`
 	Phase                     string     `json:"phase"`
 	ClientVersion             string     `json:"client_version"`
 	ManagementPoint           string     `json:"management_point,omitempty"`

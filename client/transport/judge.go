@@ -151,6 +151,9 @@ func (o outcome) text() string {
 	switch {
 	case o.err != nil:
 		return reason(o.err)
+	case o.problem.Detail != "" && o.problem.Code != "":
+		// Ours says all; "Accepted" before it would be read as its meaning.
+		return o.problem.Detail
 	case o.problem.Detail != "":
 		return o.problem.Title + ": " + o.problem.Detail
 	case o.problem.Title != "":

@@ -41,6 +41,7 @@ func showStatus(w io.Writer, s localapi.Status) error {
 	row("Site", s.SiteCode)
 	row("State", s.Phase)
 	row("Device", s.DeviceID)
+	row("Key SHA-256", s.KeySHA256)
 	row("Client version", s.ClientVersion)
 	row("Problem", s.Problem)
 	row("Problem since", when(s.ProblemAt))

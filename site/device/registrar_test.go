@@ -501,6 +501,57 @@ func TestApprovalIsNeededWithoutProof(t *testing.T) {
 	}
 }
 
+// A client that asks again says the same at another time.
+func TestTheClientHearsOfTheDecision(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		settle func(f *fixture, key string) error
+		want   string
+	}{
+		"approved": {func(f *fixture, key string) error {
+			return f.write(func(tx *sitedb.Tx) error {
+				_, err := Approve(f.Context(), tx, access.Local("root", "test"), key, now)
+				return err
+			})
+		}, StateDone},
+		"denied": {func(f *fixture, key string) error {
+			return f.write(func(tx *sitedb.Tx) error {
+				_, err := Deny(f.Context(), tx, access.Local("root", "test"), key, "not ours", now)
+				return err
+			})
+		}, StateRefused},
+		"neither": {func(*fixture, string) error { return nil }, StatePending},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setup(t)
+			m, token := f.machine("one"), f.token(1)
+			at := int64(0)
+			ask := func(token *registrationtoken.Token) []byte {
+				at++
+				return f.ask(m, token, func(r *wire.Registration) { r.Time = at })
+			}
+			row := f.decide(ask(nil))
+			if err := test.settle(f, row.KeyFingerprint); err != nil {
+				t.Fatal(err)
+			}
+			f.settle(row)
+			told := len(f.events)
+			for range 3 {
+				if row = f.decide(ask(nil)); row.State != test.want {
+					t.Fatalf("it is told %q (%s), want %q", row.State, row.Detail, test.want)
+				}
+			}
+			if len(f.events) != told {
+				t.Errorf("asking again was reported: %v", f.events)
+			}
+			if row = f.decide(ask(&token)); row.State != StateDone {
+				t.Errorf("with a token it is %q: %s", row.State, row.Detail)
+			}
+		})
+	}
+}
+
 func TestSameMachine(t *testing.T) {
 	t.Parallel()
 	full := wire.HardwareIdentity{ProductUUID: "u", MachineID: "m", MACs: []string{"a"}}

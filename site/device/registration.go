@@ -6,6 +6,9 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"mainstay/lib/fault"
@@ -181,14 +184,20 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 	// Clients that wait ask again and again, and those that are to be decided
 	// must not queue behind them for the right to write.
 	var row Registration
-	known := false
+	answered := false
 	err = db.Read(ctx, func(tx *sitedb.Tx) (err error) {
-		if row, known, err = readRegistration.One(ctx, tx, byKey{r.fingerprint}); err != nil || known {
+		known := false
+		if row, known, err = readRegistration.One(ctx, tx, byKey{r.fingerprint}); err != nil {
 			return err
 		}
-		return roomForMore(ctx, tx)
+		if !known {
+			return roomForMore(ctx, tx)
+		}
+		again, err := worthAsking(ctx, tx, row, r.Registration)
+		answered = !again
+		return err
 	})
-	if err != nil || known && !worthAsking(row, body) {
+	if err != nil || answered {
 		return row, err
 	}
 	err = db.Write(ctx, func(tx *sitedb.Tx) error {
@@ -196,8 +205,10 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 		if err != nil {
 			return err
 		}
-		if row = before; ok && !worthAsking(before, body) {
-			return nil
+		if row = before; ok {
+			if again, err := worthAsking(ctx, tx, before, r.Registration); err != nil || !again {
+				return err
+			}
 		}
 		row = Registration{
 			KeyFingerprint: r.fingerprint, Kind: kindRegister, Request: body, Source: source,
@@ -210,15 +221,38 @@ func Submit(ctx context.Context, db sitedb.Writer, siteCode string, body []byte,
 	return row, err
 }
 
-// worthAsking tells whether a repeated request deserves a new decision: a
-// refused or waiting-for-approval one with other content, and one that was
-// done and is asked anew because the site forgot the device.
-func worthAsking(before Registration, body []byte) bool {
+// denied begins the detail of a registration that an administrator refused.
+const denied = "denied by "
+
+// worthAsking tells whether a repeated request deserves a new decision. Every
+// request has another time, so one that says nothing else anew is answered as
+// before: the approved machine is let in, and the denied one stays out until it
+// has another proof. One that was done is asked anew when the site has
+// forgotten the device since, or given it another key.
+func worthAsking(ctx context.Context, tx *sitedb.Tx, before Registration, now wire.Registration) (bool, error) {
+	was := before.Claim()
 	switch before.State {
-	case StateRefused, StatePending, StateDone:
-		return !bytes.Equal(before.Request, body)
+	case StateRefused:
+		if strings.HasPrefix(before.Detail, denied) {
+			return !sameProof(was, now), nil
+		}
+		return before.Code == wire.CodeBlocked || !sameClaim(was, now), nil
+	case StatePending:
+		return !sameClaim(was, now), nil
+	case StateDone:
+		d, exists, err := Load(ctx, tx, before.Device)
+		return !exists || d.KeyFingerprint != before.KeyFingerprint || d.BlockedAt != nil, err
 	}
-	return false
+	return false, nil
+}
+
+func sameClaim(a, b wire.Registration) bool {
+	a.Time, b.Time = 0, 0
+	return reflect.DeepEqual(a, b)
+}
+
+func sameProof(a, b wire.Registration) bool {
+	return a.Proof == b.Proof && a.TokenID == b.TokenID && slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
 }
 
 func roomForMore(ctx context.Context, tx *sitedb.Tx) error {

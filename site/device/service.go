@@ -323,7 +323,7 @@ func settle(ctx context.Context, tx *sitedb.Tx, caller access.Caller, id, state,
 	at := sitedb.Micros(now)
 	row.State, row.DecidedAt = state, &at
 	if state == StateRefused {
-		row.Code, row.Detail = wire.CodeRefused, "denied by "+caller.Name+": "+reason
+		row.Code, row.Detail = wire.CodeRefused, denied+caller.Name+": "+reason
 	}
 	if _, err := putRegistration.Exec(ctx, tx, row); err != nil {
 		return row, err
